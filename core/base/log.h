@@ -1,0 +1,55 @@
+/*
+ * Structured log: one line an event, JSON or (on a terminal) human-readable. Any thread: an event is built
+ * on the stack and written with one write(2). Callers never pass a password, token or secret.
+ */
+#ifndef TIDE_BASE_LOG_H
+#define TIDE_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum tide_log_level { TIDE_LOG_DEBUG, TIDE_LOG_INFO, TIDE_LOG_WARN, TIDE_LOG_ERROR };
+
+enum tide_log_format { TIDE_LOG_AUTO, TIDE_LOG_JSON, TIDE_LOG_HUMAN };
+
+struct tide_log {
+    int fd;
+    enum tide_log_level level; /* events below are dropped */
+    bool json;
+    bool color;
+    char process[24]; /* "supervisor", "worker-0", ... */
+};
+
+/* TIDE_LOG_AUTO: human-readable with colour when fd is a terminal, JSON otherwise. */
+void tide_log_init(struct tide_log *log, int fd, enum tide_log_format format, enum tide_log_level level,
+                   const char *process);
+
+struct tide_log_field {
+    const char *name;
+    enum { TIDE_LOG_STRING, TIDE_LOG_INT, TIDE_LOG_NUMBER, TIDE_LOG_BOOL, TIDE_LOG_RAW_JSON } type;
+    union {
+        const char *string; /* NULL: the field is left out; for RAW_JSON the text is trusted JSON */
+        int64_t integer;
+        double number;
+        bool boolean;
+    } as;
+};
+
+struct tide_log_field tide_log_str(const char *name, const char *value);
+struct tide_log_field tide_log_int(const char *name, int64_t value);
+struct tide_log_field tide_log_num(const char *name, double value);
+struct tide_log_field tide_log_bool(const char *name, bool value);
+struct tide_log_field tide_log_json(const char *name, const char *json);
+
+/* Writes one event. `event` is a short sentence for people ("worker started"); facts go into fields.
+ * An event is cut at 64 KiB. log may be NULL (nothing is written). */
+void tide_log_write(const struct tide_log *log, enum tide_log_level level, const char *event,
+                    const struct tide_log_field *fields, size_t count);
+
+/* tide_log_event(log, TIDE_LOG_INFO, "worker started", tide_log_int("pid", pid), ...): at least one field. */
+#define tide_log_event(log, level, event, ...)                                                                \
+    tide_log_write(log, level, event, (const struct tide_log_field[]){__VA_ARGS__},                           \
+                   sizeof((const struct tide_log_field[]){__VA_ARGS__}) / sizeof(struct tide_log_field))
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * Durable queues with the words of a broker: publish with confirm, consume with prefetch, ack, retry, reject to dead
+ * letters. Everything on the loop thread. A driver is chosen by the URL's scheme:
+ *   sqlite:FILE   one file shared by the worker processes of a machine (queue/sqlite.c)
+ *
+ * A message that was confirmed is delivered until it is acknowledged or dead, over the death of any process:
+ * a delivery is a lease which its holder renews; a holder that dies loses it, which counts as an attempt.
+ */
+#ifndef TIDE_QUEUE_QUEUE_H
+#define TIDE_QUEUE_QUEUE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+struct tide_queue_broker; /* one connection to a driver */
+struct tide_queue_consumer;
+struct tide_delivery;
+
+#define TIDE_QUEUE_MAX_PAYLOAD (1024 * 1024) /* bytes */
+
+struct tide_queue_broker *tide_queue_broker_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
+                                                 struct tide_err *err);
+/* Consumers must be stopped before; leases still held are handed back. */
+void tide_queue_broker_close(struct tide_queue_broker *broker);
+bool tide_queue_broker_ready(struct tide_queue_broker *broker, struct tide_err *err);
+
+/* ---- publish ---- */
+
+struct tide_queue_message {
+    const char *queue; /* [a-z0-9_.-]{1,64} */
+    const void *payload;
+    size_t len;
+    int64_t delay_ms; /* not delivered before */
+};
+
+/* err NULL: confirmed, the message is durable. Never inside the call. */
+typedef void tide_queue_publish_cb(void *arg, const struct tide_err *err);
+struct tide_queue_call; /* only to cancel; gone once its callback ran */
+struct tide_queue_call *tide_queue_publish(struct tide_queue_broker *broker, const struct tide_queue_message *message,
+                                           tide_queue_publish_cb *cb, void *arg, struct tide_err *err);
+/* The callback will not run; the message may be published all the same. */
+void tide_queue_call_cancel(struct tide_queue_call *call);
+
+/* ---- consume ---- */
+
+struct tide_queue_consume {
+    const char *queue;
+    unsigned prefetch;    /* deliveries held at a time by this consumer, 1..1000 */
+    int64_t lease_ms;     /* renewed by the driver at a third of it while the delivery is held */
+    unsigned attempts;    /* the delivery whose `attempt` equals this is the last; 1..100 */
+    int64_t backoff_ms;   /* a failed attempt n waits backoff * 2^(n-1), at most backoff_max, +-20% */
+    int64_t backoff_max_ms;
+};
+
+/* Gives one message; the callee must end it with exactly one of the four calls below, at any later time. */
+typedef void tide_queue_deliver_cb(void *arg, struct tide_delivery *delivery);
+struct tide_queue_consumer *tide_queue_consume(struct tide_queue_broker *broker, const struct tide_queue_consume *how,
+                                               tide_queue_deliver_cb *cb, void *arg, struct tide_err *err);
+/* No further deliveries; those held stay valid until they are ended, and the consumer is freed after the last. */
+void tide_queue_consumer_stop(struct tide_queue_consumer *consumer);
+
+const char *tide_delivery_payload(const struct tide_delivery *delivery, size_t *len); /* NUL-terminated */
+unsigned tide_delivery_attempt(const struct tide_delivery *delivery);                 /* 1 for the first */
+bool tide_delivery_is_last(const struct tide_delivery *delivery);                     /* no attempt is left */
+int64_t tide_delivery_published_ms(const struct tide_delivery *delivery);
+const char *tide_delivery_queue(const struct tide_delivery *delivery);
+/* Why the attempt before failed ("" for the first); "lease_expired" as code when its holder died. */
+const char *tide_delivery_last_code(const struct tide_delivery *delivery);
+const char *tide_delivery_last_reason(const struct tide_delivery *delivery);
+
+/* Each ends the delivery and frees it. A driver that can't reach its store retries by itself until the lease is gone. */
+void tide_delivery_ack(struct tide_delivery *delivery);
+/* Not now: back to the queue without counting an attempt (drain, shutdown). */
+void tide_delivery_release(struct tide_delivery *delivery);
+/* This attempt failed: again after delay_ms (-1: the consumer's backoff); dead when no attempt is left. */
+void tide_delivery_retry(struct tide_delivery *delivery, int64_t delay_ms, const char *code, const char *reason);
+/* Never again: to the dead letters. `detail`: a traceback or NULL. */
+void tide_delivery_reject(struct tide_delivery *delivery, const char *code, const char *reason, const char *detail);
+
+/* ---- look in and mend (command line, specs); these block ---- */
+
+struct tide_queue_stat {
+    char queue[65];
+    int64_t ready, delayed, leased, dead;
+};
+/* Fills up to max; returns how many, -1 with err. */
+int tide_queue_stats(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int max, struct tide_err *err);
+
+struct tide_queue_dead {
+    int64_t id;
+    char *payload;
+    size_t len;
+    unsigned attempts;
+    int64_t published_ms, died_ms;
+    char *code, *reason, *detail; /* detail may be NULL */
+};
+/* Oldest first. `state`: "dead", "ready", "delayed" or "leased". The array is freed by tide_queue_dead_free. -1 with err. */
+int tide_queue_list(struct tide_queue_broker *broker, const char *queue, const char *state, int max,
+                    struct tide_queue_dead **list, struct tide_err *err);
+void tide_queue_dead_free(struct tide_queue_dead *list, int count);
+/* Dead letters back to their queue with attempts from 0; id 0: all of them. Returns how many, -1 with err. */
+int64_t tide_queue_dead_retry(struct tide_queue_broker *broker, const char *queue, int64_t id, struct tide_err *err);
+/* Deletes messages of that state ("dead", "ready", "delayed"); leased ones are never purged. */
+int64_t tide_queue_purge(struct tide_queue_broker *broker, const char *queue, const char *state, struct tide_err *err);
+
+#endif
