@@ -111,7 +111,7 @@ struct tide_pool *tide_pool_new(uv_loop_t *loop, const char *name, unsigned thre
                                 struct tide_err *err)
 {
     assert(threads > 0 && max_queued > 0);
-    struct tide_pool *pool = calloc(1, sizeof(*pool) + threads * sizeof(pthread_t));
+    struct tide_pool *pool = calloc(1, sizeof *pool + threads * sizeof(pthread_t));
     if (!pool) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "pool %s: out of memory", name);
         return NULL;
@@ -126,7 +126,7 @@ struct tide_pool *tide_pool_new(uv_loop_t *loop, const char *name, unsigned thre
     uv_unref((uv_handle_t *)&pool->async);
     pool->threads = threads;
     pool->max_queued = max_queued;
-    snprintf(pool->name, sizeof(pool->name), "%.15s", name);
+    snprintf(pool->name, sizeof pool->name, "%.15s", name);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work_ready, NULL);
     pthread_cond_init(&pool->done_ready, NULL);
@@ -180,7 +180,12 @@ bool tide_pool_submit(struct tide_pool *pool, struct tide_job *job, struct tide_
 
 static void on_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct tide_pool *pool = handle->data;
+
+    pthread_cond_destroy(&pool->work_ready);
+    pthread_cond_destroy(&pool->done_ready);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
 }
 
 void tide_pool_free(struct tide_pool *pool)
@@ -204,9 +209,6 @@ void tide_pool_free(struct tide_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->started; i++)
         pthread_join(pool->thread[i], NULL);
-    pthread_cond_destroy(&pool->work_ready);
-    pthread_cond_destroy(&pool->done_ready);
-    pthread_mutex_destroy(&pool->lock);
     uv_close((uv_handle_t *)&pool->async, on_closed);
 }
 

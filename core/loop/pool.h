@@ -22,15 +22,16 @@ struct tide_job {
     struct tide_job *next; /* the pool's */
 };
 
-/* `threads` start at the first job. `max_queued` bounds the jobs that wait for a thread. */
+/* `threads` start at the first job, with all signals blocked and a stack of 512 KiB. `max_queued` bounds the jobs
+ * that wait for a thread. The pool keeps the loop alive only while jobs are pending. */
 struct tide_pool *tide_pool_new(uv_loop_t *loop, const char *name, unsigned threads, size_t max_queued,
                                 struct tide_err *err);
 
 /* Takes the job, or fails with TIDE_ERR_UNAVAILABLE when the queue is full (then neither callback is called). */
 TIDE_WARN_UNUSED bool tide_pool_submit(struct tide_pool *pool, struct tide_job *job, struct tide_err *err);
 
-/* Waits for the running jobs, calls `done` for every job taken, and frees the pool. The loop must then run
- * once more to close the pool's handle. */
+/* Waits for the jobs taken, also those that `done` submits meanwhile, calls `done` for each, and frees the pool.
+ * The loop must then run once more to close the pool's handle. Also from a `done` callback. NULL is ignored. */
 void tide_pool_free(struct tide_pool *pool);
 
 size_t tide_pool_pending(const struct tide_pool *pool); /* taken and not yet done */
