@@ -29,7 +29,7 @@ struct tide_op_type {
     int (*push)(lua_State *L, struct tide_op *op);
     /* The task is gone. True: the work will never call back, release the op now. */
     bool (*cancel)(struct tide_op *op);
-    /* Frees what the op holds beside itself. May be NULL. */
+    /* Frees what the op holds beside itself; the lua_State may be gone by then. May be NULL. */
     void (*release)(struct tide_op *op);
 };
 
@@ -37,7 +37,7 @@ struct tide_task;
 
 struct tide_op {
     const struct tide_op_type *type;
-    struct tide_task *task; /* NULL once the task is gone */
+    struct tide_task *task; /* the bridge's */
 };
 
 /* A zeroed op of type->size for the running task. Raises a Lua error (so: before anything is acquired) when the

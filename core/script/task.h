@@ -28,7 +28,8 @@ typedef void tide_task_end_cb(void *arg, struct tide_task *task, enum tide_task_
 /*
  * Starts the function and its `nargs` arguments on top of tide_state_main(state) (popped) in a pooled coroutine. It runs until
  * its first wait before this returns (and `end` may have been called). deadline_ms 0: none. `label` is shown in errors
- * ("GET /jobs/{id}"), not copied. `user` is the caller's own pointer (a request, a delivery).
+ * ("GET /jobs/{id}"), not copied. `arg` is the caller's own pointer (a request, a delivery). NULL: the task is over already
+ * (`end` was called).
  */
 struct tide_task *tide_task_start(struct tide_state *state, int nargs, const char *label, int64_t deadline_ms,
                                   tide_task_end_cb *end, void *arg);

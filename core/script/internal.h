@@ -1,0 +1,53 @@
+/* What state.c, task.c and op.c share. Nobody else includes it. */
+#ifndef TIDE_SCRIPT_INTERNAL_H
+#define TIDE_SCRIPT_INTERNAL_H
+
+#include "script/op.h"
+#include "script/state.h"
+#include "script/task.h"
+
+#define MAX_TRUSTED_TABLES 4
+
+struct tide_state {
+    struct tide_state_config config; /* its strings are our own copies */
+    lua_State *L;
+    size_t memory; /* bytes */
+    struct tide_task *running;
+    struct tide_task *tasks; /* not yet over */
+    struct tide_task *spare; /* finished, with a coroutine to use again */
+    size_t task_count, pending_ops;
+    int native_ref;     /* registry: the table of C functions */
+    int trusted_ref;    /* registry: loaded trusted modules */
+    int trampoline_ref; /* registry: runs an op's push in protected mode */
+    int failure_ref;    /* registry: metatable of error values */
+    const struct tide_embedded_lua *trusted[MAX_TRUSTED_TABLES];
+    bool loading; /* declarations run */
+    /* Ops outlive the state when their work could not be stopped; then the lua_State is gone but this struct stays
+     * until the last of them came back. */
+    bool closed;
+};
+
+struct tide_task {
+    struct tide_state *state;
+    lua_State *co;
+    int co_ref; /* registry; LUA_NOREF: the coroutine was dropped */
+    uv_timer_t *deadline; /* made at the first task that has one */
+    struct tide_op *op;   /* what it waits for, or NULL while it runs */
+    struct tide_resource *resources;
+    const char *label;
+    tide_task_end_cb *end;
+    void *arg;
+    char *traceback;
+    bool *over; /* set when the task ends inside tide_task_start */
+    struct tide_task *next, **prev; /* in state->tasks; `next` alone in state->spare */
+};
+
+void tide_script_resume(struct tide_task *task, int nargs);
+void tide_script_close_tasks(struct tide_state *state);
+void tide_script_op_canceled(struct tide_task *task);
+void tide_script_setup_ops(struct tide_state *state);
+void tide_script_setup_loader(struct tide_state *state);
+void tide_script_setup_check(struct tide_state *state);
+void tide_script_maybe_free(struct tide_state *state);
+
+#endif

@@ -1,0 +1,100 @@
+/* Reads a bundle's files for the trusted module "loader", which compiles and runs them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "script/internal.h"
+
+#define MAX_SCRIPT (1024 * 1024) /* bytes */
+
+static bool read_all(int fd, struct tide_buf *buf)
+{
+    char *to;
+    ssize_t n;
+
+    for (;;) {
+        to = tide_buf_reserve(buf, 16384);
+        if (!to)
+            return false;
+        n = read(fd, to, 16384);
+        if (n <= 0) {
+            to[0] = '\0';
+            return n == 0;
+        }
+        buf->len += (size_t)n;
+        buf->data[buf->len] = '\0';
+    }
+}
+
+/* read_file(path): content, or nil and why. */
+static int read_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct tide_buf buf;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        lua_pushnil(L);
+        lua_pushstring(L, fd < 0 ? strerror(errno) : "not a regular file");
+        if (fd >= 0)
+            close(fd);
+        return 2;
+    }
+    tide_buf_init(&buf, MAX_SCRIPT);
+    if (read_all(fd, &buf)) {
+        lua_pushlstring(L, buf.data ? buf.data : "", buf.len);
+        lua_pushnil(L);
+    } else {
+        lua_pushnil(L);
+        lua_pushstring(L, buf.overflow ? "larger than 1 MiB" : strerror(errno));
+    }
+    tide_buf_release(&buf);
+    close(fd);
+    return 2;
+}
+
+void tide_script_setup_loader(struct tide_state *state)
+{
+    lua_State *L = state->L;
+
+    tide_state_native(state, L);
+    lua_pushcfunction(L, read_file);
+    lua_setfield(L, -2, "read_file");
+    lua_pushstring(L, state->config.bundle);
+    lua_setfield(L, -2, "bundle");
+    lua_pushstring(L, state->config.directory);
+    lua_setfield(L, -2, "directory");
+    lua_pushstring(L, state->config.library);
+    lua_setfield(L, -2, "library");
+    lua_pushboolean(L, state->config.sandbox);
+    lua_setfield(L, -2, "sandboxed");
+    lua_pop(L, 1);
+}
+
+bool tide_state_load(struct tide_state *state, struct tide_buf *report)
+{
+    lua_State *L = state->L;
+    struct tide_err err;
+    size_t len;
+    const char *text;
+    bool good;
+
+    if (!tide_state_require_trusted(state, "loader", &err)) {
+        tide_buf_puts(report, err.message);
+        return false;
+    }
+    state->loading = true;
+    lua_getfield(L, -1, "load_bundle");
+    good = lua_pcall(L, 0, 1, 0) == 0 && lua_isnil(L, -1);
+    state->loading = false;
+    text = lua_tolstring(L, -1, &len);
+    if (!good)
+        tide_buf_append(report, text ? text : "the bundle could not be loaded", text ? len : 30);
+    lua_pop(L, 2);
+    return good;
+}

@@ -1,0 +1,9 @@
+-- The metatable of runtime failures: what a primitive returns as its second value, and what tide.fail makes.
+local Failure = {}
+Failure.__index = Failure
+
+function Failure:__tostring()
+  return self.code .. ": " .. self.message
+end
+
+return Failure

@@ -1,0 +1,97 @@
+-- Compiles and runs a bundle's init.lua and the modules that it requires.
+local native, load = ...
+
+local trusted = load "sandbox"
+local report = load "report"
+local raw_load, raw_type = trusted.load, type
+
+local loader = { loaded = {}, order = {} }
+local loading = false
+
+-- Where `require "a.b"` may find a module, in order. Plugins add theirs.
+loader.roots = { native.directory, native.library }
+
+local function compile(source, path)
+  report.sources["@" .. path] = source
+  return raw_load(source, "@" .. path, "t")
+end
+
+local function find(name)
+  local relative = name:gsub("%.", "/") .. ".lua"
+  local tried = {}
+  for _, root in ipairs(loader.roots) do
+    local path = root .. "/" .. relative
+    local source, why = native.read_file(path)
+    if source then
+      return source, path
+    end
+    tried[#tried + 1] = ("  %s: %s"):format(path, why)
+  end
+  return nil, table.concat(tried, "\n")
+end
+
+local BUSY = {}
+
+function loader.require(name)
+  if raw_type(name) ~= "string" or not name:match("^[%w_]+[%w_.-]*$") or name:find("..", 1, true) then
+    error("require: a module's name is letters, digits, '_' and '.', as in require \"jobs\"", 2)
+  end
+  local value = loader.loaded[name]
+  if value == BUSY then
+    error(("require: '%s' requires itself (a cycle)"):format(name), 2)
+  elseif value ~= nil then
+    return value
+  end
+  if not loading then
+    error(("require: '%s' is not loaded; require modules at the top of the file, not in a handler"):format(name), 2)
+  end
+  local source, path = find(name)
+  if not source then
+    error(("require: no module '%s'; looked at\n%s"):format(name, path), 2)
+  end
+  local chunk, message = compile(source, path)
+  if not chunk then
+    error(message, 0)
+  end
+  loader.loaded[name] = BUSY
+  value = chunk(name)
+  loader.loaded[name] = value == nil and true or value
+  return loader.loaded[name]
+end
+
+-- A typing mistake in a name is found at once, not as a nil somewhere else; and nothing leaks from request to request.
+local function strict(env)
+  setmetatable(env, {
+    __index = function(_, key)
+      error(("undefined global '%s'"):format(tostring(key)), 2)
+    end,
+    __newindex = function(_, key)
+      error(("assignment to undefined global '%s': write `local %s = ...`"):format(tostring(key), tostring(key)), 2)
+    end,
+  })
+end
+
+-- nil when all is well, else the report.
+function loader.load_bundle()
+  local path = native.directory .. "/init.lua"
+  local source, why = native.read_file(path)
+  if not source then
+    return ("%s: %s"):format(path, why)
+  end
+  _G.require = loader.require
+  if native.sandboxed then
+    strict(_G)
+  end
+  local chunk, message = compile(source, path)
+  if not chunk then
+    return report.explain(message)
+  end
+  loading = true
+  local ok, failure = xpcall(chunk, report.locate)
+  loading = false
+  if not ok then
+    return report.explain(failure)
+  end
+end
+
+return loader

@@ -1,0 +1,75 @@
+-- Makes _G into what scripts may use. Trusted modules keep what they need in locals: they are loaded before, or
+-- take it from this module's return value.
+local native = ...
+
+local trusted = {
+  debug = debug, io = io, os = os, load = load, loadstring = loadstring, setfenv = setfenv, getfenv = getfenv,
+  raw_resume = coroutine.resume, raw_yield = coroutine.yield, dump = string.dump, package = package,
+  require = require, collectgarbage = collectgarbage, print = print,
+}
+
+-- Scripts may use coroutines of their own: a wait inside one passes through to the task.
+do
+  local raw_resume, raw_yield, create = coroutine.resume, coroutine.yield, coroutine.create
+  local wait_mark, error, type = native.wait_mark, error, type
+
+  local function relay(co, ok, first, ...)
+    if ok and first == wait_mark then
+      return relay(co, raw_resume(co, raw_yield(wait_mark)))
+    end
+    return ok, first, ...
+  end
+
+  function coroutine.resume(co, ...)
+    return relay(co, raw_resume(co, ...))
+  end
+
+  local function unwrap(ok, first, ...)
+    if not ok then
+      error(first, type(first) == "string" and 2 or 0)
+    end
+    return first, ...
+  end
+
+  function coroutine.wrap(f)
+    local co = create(f)
+    return function(...)
+      return unwrap(relay(co, raw_resume(co, ...)))
+    end
+  end
+end
+
+if not native.sandboxed then
+  return trusted
+end
+
+local raw_load = load
+
+-- Text only (bytecode can crash the virtual machine), never another environment's file.
+function _G.load(chunk, name, _, env)
+  if type(chunk) == "function" then
+    local parts = {}
+    for part in chunk do
+      parts[#parts + 1] = part
+    end
+    chunk = table.concat(parts)
+  end
+  if env == nil then
+    return raw_load(chunk, name or "=(load)", "t")
+  end
+  return raw_load(chunk, name or "=(load)", "t", env)
+end
+
+local time = { time = os.time, clock = os.clock, date = os.date, difftime = os.difftime }
+local traceback = debug.traceback
+
+for _, name in ipairs { "io", "ffi", "jit", "package", "module", "dofile", "loadfile", "loadstring", "newproxy", "setfenv",
+                        "getfenv", "gcinfo", "require", "print", "collectgarbage" } do
+  _G[name] = nil
+end
+string.dump = nil
+_G.os = time
+_G.debug = { traceback = function(message) return traceback(message, 2) end }
+
+-- `os.date` with a wrong format and `string.rep` without end are caught by the memory cap.
+return trusted

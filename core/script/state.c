@@ -1,0 +1,232 @@
+#include "script/state.h"
+
+#include <assert.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/internal.h"
+
+#define DEFAULT_MEMORY (256u << 20)
+
+/*
+ * Counts the memory of the state and refuses to grow it over the cap, but only while a script runs: the
+ * engine's own few allocations (a coroutine, a result) happen outside of protected calls and must not fail.
+ */
+static void *state_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    struct tide_state *state = ud;
+    void *fresh;
+
+    if (new_size == 0) {
+        state->memory -= ptr ? old_size : 0;
+        free(ptr);
+        return NULL;
+    }
+    if (!ptr)
+        old_size = 0;
+    if (new_size > old_size && (state->running || state->loading) &&
+        state->memory + (new_size - old_size) > state->config.memory_max)
+        return NULL;
+    fresh = realloc(ptr, new_size);
+    if (fresh)
+        state->memory += new_size - old_size;
+    return fresh;
+}
+
+struct tide_state *tide_state_of(lua_State *L)
+{
+    void *ud;
+
+    lua_getallocf(L, &ud);
+    return ud;
+}
+
+lua_State *tide_state_main(const struct tide_state *state)
+{
+    return state->L;
+}
+
+const struct tide_state_config *tide_state_config(const struct tide_state *state)
+{
+    return &state->config;
+}
+
+void *tide_state_host(const struct tide_state *state)
+{
+    return state->config.host;
+}
+
+size_t tide_state_memory(const struct tide_state *state)
+{
+    return state->memory;
+}
+
+size_t tide_state_tasks(const struct tide_state *state)
+{
+    return state->task_count;
+}
+
+size_t tide_state_pending(const struct tide_state *state)
+{
+    return state->pending_ops;
+}
+
+void tide_state_native(struct tide_state *state, lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->native_ref);
+}
+
+/* ---- trusted modules ---- */
+
+static const struct tide_embedded_lua *find_trusted(const struct tide_state *state, const char *name)
+{
+    const struct tide_embedded_lua *module;
+    int i;
+
+    for (i = 0; i < MAX_TRUSTED_TABLES && state->trusted[i]; i++)
+        for (module = state->trusted[i]; module->name; module++)
+            if (strcmp(module->name, name) == 0)
+                return module;
+    return NULL;
+}
+
+/* load(name): the value of a trusted module, run once as module(native, load). */
+static int load_trusted(lua_State *L)
+{
+    struct tide_state *state = tide_state_of(L);
+    const char *name = luaL_checkstring(L, 1);
+    const struct tide_embedded_lua *module;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->trusted_ref);
+    lua_getfield(L, -1, name);
+    if (!lua_isnil(L, -1))
+        return 1;
+    lua_pop(L, 1);
+    module = find_trusted(state, name);
+    if (!module)
+        return luaL_error(L, "no trusted module '%s'", name);
+    lua_pushfstring(L, "=tide/%s", name);
+    if (luaL_loadbuffer(L, module->source, module->len, lua_tostring(L, -1)) != 0)
+        return lua_error(L);
+    tide_state_native(state, L);
+    lua_pushcfunction(L, load_trusted);
+    lua_call(L, 2, 1);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 1);
+    }
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -4, name);
+    return 1;
+}
+
+void tide_state_add_trusted(struct tide_state *state, const struct tide_embedded_lua *table)
+{
+    int i = 0;
+
+    while (i < MAX_TRUSTED_TABLES && state->trusted[i])
+        i++;
+    assert(i < MAX_TRUSTED_TABLES);
+    state->trusted[i] = table;
+}
+
+bool tide_state_require_trusted(struct tide_state *state, const char *name, struct tide_err *err)
+{
+    lua_State *L = state->L;
+
+    lua_pushcfunction(L, load_trusted);
+    lua_pushstring(L, name);
+    if (lua_pcall(L, 1, 1, 0) == 0)
+        return true;
+    tide_err_set(err, TIDE_ERR_INTERNAL, false, "%s", lua_tostring(L, -1) ? lua_tostring(L, -1) : name);
+    lua_pop(L, 1);
+    return false;
+}
+
+/* ---- life ---- */
+
+static void *copy_string(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static void release_config(struct tide_state_config *config)
+{
+    free((char *)config->bundle);
+    free((char *)config->directory);
+    free((char *)config->library);
+}
+
+static void make_tables(struct tide_state *state)
+{
+    lua_State *L = state->L;
+
+    lua_newtable(L);
+    state->native_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    state->trusted_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static bool prepare(struct tide_state *state, struct tide_err *err)
+{
+    luaL_openlibs(state->L);
+    make_tables(state);
+    tide_script_setup_ops(state);
+    tide_script_setup_loader(state);
+    tide_script_setup_check(state);
+    tide_state_add_trusted(state, core_script_lua);
+    if (!tide_state_require_trusted(state, "failure", err))
+        return false;
+    state->failure_ref = luaL_ref(state->L, LUA_REGISTRYINDEX);
+    if (!tide_state_require_trusted(state, "sandbox", err))
+        return false;
+    lua_pop(state->L, 1);
+    return true;
+}
+
+struct tide_state *tide_state_new(const struct tide_state_config *config, struct tide_err *err)
+{
+    struct tide_state *state = calloc(1, sizeof *state);
+
+    if (!state) {
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "not enough memory");
+        return NULL;
+    }
+    state->config = *config;
+    state->config.bundle = copy_string(config->bundle);
+    state->config.directory = copy_string(config->directory);
+    state->config.library = copy_string(config->library);
+    if (!state->config.memory_max)
+        state->config.memory_max = DEFAULT_MEMORY;
+    state->L = lua_newstate(state_alloc, state);
+    if (!state->L) {
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "not enough memory");
+        release_config(&state->config);
+        free(state);
+        return NULL;
+    }
+    if (!prepare(state, err)) {
+        tide_state_free(state);
+        return NULL;
+    }
+    return state;
+}
+
+void tide_script_maybe_free(struct tide_state *state)
+{
+    if (!state->closed || state->pending_ops)
+        return;
+    release_config(&state->config);
+    free(state);
+}
+
+void tide_state_free(struct tide_state *state)
+{
+    tide_script_close_tasks(state);
+    lua_close(state->L);
+    state->L = NULL;
+    state->closed = true;
+    tide_script_maybe_free(state);
+}

@@ -1,0 +1,374 @@
+/* Tests core/script: states, the sandbox, tasks, waits, resources, memory cap, error reports. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <lauxlib.h>
+
+#include "script/op.h"
+#include "script/state.h"
+#include "script/task.h"
+
+struct world {
+    uv_loop_t loop;
+    struct tide_state *state;
+    char directory[64];
+    int ended;
+    enum tide_task_end end;
+    char result[512];
+};
+
+/* ---- a primitive that waits: sleep(ms) -> "slept" ---- */
+
+struct sleep_op {
+    struct tide_op op;
+    uv_timer_t timer;
+    bool canceled;
+};
+
+static void on_closed(uv_handle_t *handle)
+{
+    tide_op_finish(&((struct sleep_op *)handle->data)->op);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    uv_close((uv_handle_t *)timer, on_closed);
+}
+
+static int sleep_push(lua_State *L, struct tide_op *op)
+{
+    (void)op;
+    lua_pushliteral(L, "slept");
+    return 1;
+}
+
+static bool sleep_cancel(struct tide_op *op)
+{
+    struct sleep_op *self = (struct sleep_op *)op;
+
+    self->canceled = true;
+    if (!uv_is_closing((uv_handle_t *)&self->timer))
+        uv_close((uv_handle_t *)&self->timer, on_closed);
+    return false;
+}
+
+static const struct tide_op_type sleep_type = {
+    .name = "test.sleep", .size = sizeof(struct sleep_op), .push = sleep_push, .cancel = sleep_cancel};
+
+static int l_sleep(lua_State *L)
+{
+    lua_Number ms = luaL_checknumber(L, 1);
+    struct sleep_op *self = tide_op_new(L, &sleep_type);
+    struct world *world = tide_state_host(tide_state_of(L));
+
+    uv_timer_init(&world->loop, &self->timer);
+    self->timer.data = self;
+    uv_timer_start(&self->timer, on_timer, (uint64_t)ms, 0);
+    return tide_op_wait(L, &self->op);
+}
+
+/* ---- the world ---- */
+
+static void write_file(struct world *world, const char *name, const char *text)
+{
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", world->directory, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static int set_up(void **data)
+{
+    struct world *world = calloc(1, sizeof *world);
+
+    strcpy(world->directory, "/tmp/tide-script-XXXXXX");
+    assert_non_null(mkdtemp(world->directory));
+    uv_loop_init(&world->loop);
+    *data = world;
+    return 0;
+}
+
+static void close_state(struct world *world)
+{
+    if (world->state)
+        tide_state_free(world->state);
+    world->state = NULL;
+    uv_run(&world->loop, UV_RUN_DEFAULT);
+}
+
+static int tear_down(void **data)
+{
+    struct world *world = *data;
+    char command[128];
+
+    close_state(world);
+    assert_int_equal(uv_loop_close(&world->loop), 0);
+    snprintf(command, sizeof command, "rm -rf %s", world->directory);
+    assert_int_equal(system(command), 0);
+    free(world);
+    return 0;
+}
+
+static bool load(struct world *world, const char *source, struct tide_buf *report)
+{
+    struct tide_state_config config = {.loop = &world->loop,
+                                       .bundle = "test",
+                                       .directory = world->directory,
+                                       .memory_max = 16u << 20,
+                                       .host = world,
+                                       .sandbox = true};
+    struct tide_err err;
+
+    write_file(world, "init.lua", source);
+    world->state = tide_state_new(&config, &err);
+    if (!world->state)
+        fail_msg("%s", err.message);
+    lua_register(tide_state_main(world->state), "sleep", l_sleep);
+    tide_buf_init(report, 65536);
+    return tide_state_load(world->state, report);
+}
+
+static void load_good(struct world *world, const char *source)
+{
+    struct tide_buf report;
+
+    if (!load(world, source, &report))
+        fail_msg("%s", report.data);
+    tide_buf_release(&report);
+}
+
+static void on_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,
+                   const struct tide_err *err)
+{
+    struct world *world = arg;
+    const char *text = end == TIDE_TASK_ENDED ? err->code : nresults ? lua_tostring(L, -1) : "";
+
+    (void)task;
+    world->ended++;
+    world->end = end;
+    snprintf(world->result, sizeof world->result, "%s", text ? text : "?");
+}
+
+/* Starts the global function main, which init.lua left through rawset. */
+static struct tide_task *start(struct world *world, int64_t deadline_ms)
+{
+    lua_getglobal(tide_state_main(world->state), "main");
+    return tide_task_start(world->state, 0, "main", deadline_ms, on_end, world);
+}
+
+static void run(struct world *world, const char *source)
+{
+    load_good(world, source);
+    start(world, 0);
+    uv_run(&world->loop, UV_RUN_DEFAULT);
+    assert_int_equal(world->ended, 1);
+}
+
+#define MAIN(body) "rawset(_G, 'main', function() " body " end)"
+
+/* ---- tests ---- */
+
+static void returns_at_once(void **data)
+{
+    struct world *world = *data;
+
+    run(world, MAIN("return 'done'"));
+    assert_int_equal(world->end, TIDE_TASK_RETURNED);
+    assert_string_equal(world->result, "done");
+}
+
+static void waits_and_resumes(void **data)
+{
+    struct world *world = *data;
+
+    run(world, MAIN("return sleep(1) .. sleep(1)"));
+    assert_string_equal(world->result, "sleptslept");
+    assert_int_equal(tide_state_pending(world->state), 0);
+}
+
+static void waits_through_pcall_and_own_coroutines(void **data)
+{
+    struct world *world = *data;
+
+    run(world, MAIN("local gen = coroutine.wrap(function() coroutine.yield(sleep(1)); coroutine.yield('own') end) "
+                    "local _, a = pcall(gen) return a .. gen()"));
+    assert_string_equal(world->result, "sleptown");
+}
+
+static void raises_with_traceback(void **data)
+{
+    struct world *world = *data;
+
+    run(world, MAIN("sleep(1) error('boom')"));
+    assert_int_equal(world->end, TIDE_TASK_RAISED);
+    assert_non_null(strstr(world->result, "init.lua:1: boom"));
+}
+
+static void refuses_to_wait_at_load_and_in_callbacks(void **data)
+{
+    struct world *world = *data;
+    struct tide_buf report;
+
+    assert_false(load(world, "sleep(1)", &report));
+    assert_non_null(strstr(report.data, "while a bundle loads"));
+    tide_buf_release(&report);
+    close_state(world);
+    run(world, MAIN("return ('x'):gsub('x', function() sleep(1) end)"));
+    assert_int_equal(world->end, TIDE_TASK_RAISED);
+    assert_non_null(strstr(world->result, "string.gsub"));
+}
+
+static void ends_at_its_deadline(void **data)
+{
+    struct world *world = *data;
+
+    load_good(world, MAIN("sleep(60000)"));
+    start(world, 20);
+    uv_run(&world->loop, UV_RUN_DEFAULT);
+    assert_int_equal(world->end, TIDE_TASK_ENDED);
+    assert_string_equal(world->result, "timeout");
+    assert_int_equal(tide_state_pending(world->state), 0);
+}
+
+static void cancel_drops_the_late_result(void **data)
+{
+    struct world *world = *data;
+    struct tide_err err;
+
+    load_good(world, MAIN("sleep(60000)"));
+    tide_err_set(&err, TIDE_ERR_CANCELED, false, "client gone");
+    tide_task_cancel(start(world, 0), &err);
+    assert_string_equal(world->result, "canceled");
+    assert_int_equal(tide_state_pending(world->state), 1);
+    uv_run(&world->loop, UV_RUN_DEFAULT);
+    assert_int_equal(tide_state_pending(world->state), 0);
+}
+
+static void state_may_go_before_its_ops(void **data)
+{
+    struct world *world = *data;
+
+    load_good(world, MAIN("sleep(60000)"));
+    start(world, 0);
+    close_state(world);
+    assert_int_equal(world->ended, 1);
+}
+
+static void caps_memory_and_goes_on(void **data)
+{
+    struct world *world = *data;
+
+    run(world, MAIN("local ok, err = pcall(string.rep, 'x', 1e9) return tostring(ok) .. tostring(err)"));
+    assert_string_equal(world->result, "falsenot enough memory");
+}
+
+static void sandbox_hides_what_is_dangerous(void **data)
+{
+    struct world *world = *data;
+    struct tide_buf report;
+    static const char *const names[] = {"io",      "os.execute",     "ffi",        "debug.getinfo", "package",
+                                        "setfenv", "string.dump",    "loadfile",   "dofile",        "jit",
+                                        "newproxy", "collectgarbage", "os.getenv", "os.remove",     "loadstring"};
+    char source[512];
+    size_t i;
+
+    for (i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(source, sizeof source,
+                 "local ok, v = pcall(function() return %s end) assert(not ok or v == nil, '%s is reachable')",
+                 names[i], names[i]);
+        load_good(world, source);
+        close_state(world);
+    }
+    assert_false(load(world, "assert(load('\\27LJ'))", &report));
+    tide_buf_release(&report);
+}
+
+static void reports_line_and_caret(void **data)
+{
+    struct world *world = *data;
+    struct tide_buf report;
+
+    assert_false(load(world, "local a = 1\nlocal b = a + cout\n", &report));
+    assert_non_null(strstr(report.data, "init.lua:2: undefined global 'cout'\n      2 | local b = a + cout\n"
+                                        "                        ^~~~"));
+    tide_buf_release(&report);
+    close_state(world);
+    assert_false(load(world, "local x = = 3", &report));
+    assert_non_null(strstr(report.data, "init.lua:1: unexpected symbol near '='"));
+    tide_buf_release(&report);
+}
+
+static void requires_own_modules_only(void **data)
+{
+    struct world *world = *data;
+    struct tide_buf report;
+
+    write_file(world, "jobs.lua", "return { state = 'QUEUED' }");
+    run(world, "local jobs = require 'jobs' " MAIN("return jobs.state"));
+    assert_string_equal(world->result, "QUEUED");
+    close_state(world);
+    assert_false(load(world, "require '../../etc/passwd'", &report));
+    tide_buf_release(&report);
+    close_state(world);
+    assert_false(load(world, "local m = require 'missing'", &report));
+    assert_non_null(strstr(report.data, "missing.lua"));
+    tide_buf_release(&report);
+}
+
+static void refuses_new_globals(void **data)
+{
+    struct world *world = *data;
+    struct tide_buf report;
+
+    assert_false(load(world, "total = 1", &report));
+    assert_non_null(strstr(report.data, "write `local total"));
+    tide_buf_release(&report);
+}
+
+static void reuses_coroutines(void **data)
+{
+    struct world *world = *data;
+    size_t before;
+    int i;
+
+    load_good(world, MAIN("return 1"));
+    start(world, 0);
+    before = tide_state_memory(world->state);
+    for (i = 0; i < 1000; i++)
+        assert_null(start(world, 0));
+    assert_int_equal(world->ended, 1001);
+    assert_true(tide_state_memory(world->state) <= before + 1024);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(returns_at_once),
+        T(waits_and_resumes),
+        T(waits_through_pcall_and_own_coroutines),
+        T(raises_with_traceback),
+        T(refuses_to_wait_at_load_and_in_callbacks),
+        T(ends_at_its_deadline),
+        T(cancel_drops_the_late_result),
+        T(state_may_go_before_its_ops),
+        T(caps_memory_and_goes_on),
+        T(sandbox_hides_what_is_dangerous),
+        T(reports_line_and_caret),
+        T(requires_own_modules_only),
+        T(refuses_new_globals),
+        T(reuses_coroutines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
