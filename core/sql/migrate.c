@@ -1,0 +1,228 @@
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "sql/driver.h"
+
+#define MAX_FILES 999
+#define MAX_FILE_BYTES (1024 * 1024)
+
+struct schema_file {
+    int version; /* NNN, 1..999 */
+    bool meant;  /* for this dialect alone */
+    char name[256];
+};
+
+struct schema_dir {
+    const char *path;
+    struct schema_file files[MAX_FILES]; /* by version, from 0 */
+    int highest;
+};
+
+/* ---- the directory ---- */
+
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+    size_t end_len = strlen(end);
+
+    return len >= end_len && memcmp(text + len - end_len, end, end_len) == 0;
+}
+
+/* NNN_name.sql and NNN_name.DIALECT.sql. False: not a schema file, or another dialect's. */
+static bool parse_name(const char *name, const char *dialect, struct schema_file *file)
+{
+    size_t len = strlen(name);
+    const char *dot = memchr(name, '.', len);
+    char own[32];
+
+    if (len >= sizeof file->name || !dot || !ends_with(name, len, ".sql"))
+        return false;
+    for (int i = 0; i < 3; i++)
+        if (!isdigit((unsigned char)name[i]))
+            return false;
+    file->version = (name[0] - '0') * 100 + (name[1] - '0') * 10 + (name[2] - '0');
+    if (name[3] != '_' || file->version == 0)
+        return false;
+    snprintf(own, sizeof own, ".%s.sql", dialect);
+    file->meant = strcmp(dot, own) == 0;
+    snprintf(file->name, sizeof file->name, "%s", name);
+    return file->meant || strcmp(dot, ".sql") == 0;
+}
+
+static bool add_file(struct schema_dir *dir, const struct schema_file *file, struct tide_err *err)
+{
+    struct schema_file *place = &dir->files[file->version - 1];
+
+    if (place->version && place->meant == file->meant)
+        return tide_err_set(err, TIDE_ERR_INVALID, false, "%s: %.100s and %.100s have the same number",
+                            dir->path, place->name, file->name);
+    if (!place->version || file->meant)
+        *place = *file;
+    if (file->version > dir->highest)
+        dir->highest = file->version;
+    return true;
+}
+
+static bool read_dir(struct schema_dir *dir, const char *dialect, struct tide_err *err)
+{
+    DIR *handle = opendir(dir->path);
+    struct schema_file file;
+    struct dirent *entry;
+    bool ok = true;
+
+    if (!handle)
+        return tide_err_errno(err, errno, dir->path);
+    while (ok && (entry = readdir(handle)))
+        if (parse_name(entry->d_name, dialect, &file))
+            ok = add_file(dir, &file, err);
+    closedir(handle);
+    return ok;
+}
+
+static char *read_file(const char *path, struct tide_err *err)
+{
+    FILE *stream = fopen(path, "re");
+    char *text = NULL;
+    size_t len;
+
+    if (!stream) {
+        tide_err_errno(err, errno, path);
+        return NULL;
+    }
+    text = malloc(MAX_FILE_BYTES + 1);
+    len = text ? fread(text, 1, MAX_FILE_BYTES + 1, stream) : 0;
+    if (!text || ferror(stream)) {
+        tide_err_errno(err, text ? EIO : ENOMEM, path);
+    } else if (len > MAX_FILE_BYTES || memchr(text, '\0', len)) {
+        tide_err_set(err, TIDE_ERR_INVALID, false, "%s: %s", path,
+                     len > MAX_FILE_BYTES ? "over 1 MiB" : "has a NUL byte");
+    } else {
+        text[len] = '\0';
+        fclose(stream);
+        return text;
+    }
+    free(text);
+    fclose(stream);
+    return NULL;
+}
+
+/* ---- the table ---- */
+
+static struct tide_sql_value text_value(const char *text)
+{
+    return (struct tide_sql_value){.type = TIDE_SQL_TEXT, .text = (char *)text, .len = strlen(text)};
+}
+
+static struct tide_sql_value int_value(int64_t integer)
+{
+    return (struct tide_sql_value){.type = TIDE_SQL_INT, .integer = integer};
+}
+
+static bool run(struct tide_sql_db *db, const char *statement, const struct tide_sql_value *params,
+                size_t count, size_t *rows, struct tide_err *err)
+{
+    struct tide_sql_result result;
+
+    if (!tide_sql_run_sync(db, statement, params, count, &result, err))
+        return false;
+    if (rows)
+        *rows = result.rows;
+    tide_sql_result_release(&result);
+    return true;
+}
+
+static bool make_table(struct tide_sql_db *db, struct tide_err *err)
+{
+    return run(
+        db,
+        "CREATE TABLE IF NOT EXISTS tide_schema (component VARCHAR(64) NOT NULL, version INTEGER NOT NULL, "
+        "name VARCHAR(255) NOT NULL, applied_at VARCHAR(24) NOT NULL, PRIMARY KEY (component, version))",
+        NULL, 0, NULL, err);
+}
+
+static bool is_applied(struct tide_sql_db *db, const char *component, int version, bool *applied,
+                       struct tide_err *err)
+{
+    struct tide_sql_value params[] = {text_value(component), int_value(version)};
+    size_t rows;
+
+    if (!run(db, "SELECT version FROM tide_schema WHERE component = ? AND version = ?", params, 2, &rows,
+             err))
+        return false;
+    *applied = rows > 0;
+    return true;
+}
+
+static bool note(struct tide_sql_db *db, const char *component, const struct schema_file *file,
+                 struct tide_err *err)
+{
+    char now[25];
+    struct tide_sql_value params[] = {text_value(component), int_value(file->version), text_value(file->name),
+                                      (tide_clock_format(tide_clock_now_ms(), now), text_value(now))};
+
+    return run(db, "INSERT INTO tide_schema (component, version, name, applied_at) VALUES (?, ?, ?, ?)",
+               params, 4, NULL, err);
+}
+
+/* ---- applying ---- */
+
+/* Within a transaction, so that of several processes that start together one applies the file. */
+static bool apply_script(struct tide_sql_db *db, const char *component, const struct schema_file *file,
+                         const char *script, bool *applied, struct tide_err *err)
+{
+    if (!db->driver->begin_sync(db, err))
+        return false;
+    if (!is_applied(db, component, file->version, applied, err))
+        goto out;
+    if (!*applied && !(db->driver->script_sync(db, script, err) && note(db, component, file, err)))
+        goto out;
+    return db->driver->end_sync(db, true, err);
+out:
+    (void)db->driver->end_sync(db, false, NULL);
+    return false;
+}
+
+static bool apply(struct tide_sql_db *db, const char *component, const char *dir,
+                  const struct schema_file *file, struct tide_err *err)
+{
+    bool applied, ok;
+    char path[1024];
+    char *script;
+
+    if (!is_applied(db, component, file->version, &applied, err))
+        return false;
+    if (applied)
+        return true;
+    snprintf(path, sizeof path, "%s/%s", dir, file->name);
+    script = read_file(path, err);
+    if (!script)
+        return false;
+    ok = apply_script(db, component, file, script, &applied, err);
+    free(script);
+    if (!ok)
+        return tide_err_prefix(err, "%s", path);
+    if (!applied)
+        tide_log_event(db->log, TIDE_LOG_INFO, "schema applied", tide_log_str("component", component),
+                       tide_log_str("file", path));
+    return true;
+}
+
+bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir, struct tide_err *err)
+{
+    struct schema_dir *files = calloc(1, sizeof *files);
+    bool ok;
+
+    if (!files)
+        return tide_err_errno(err, ENOMEM, "sql migrate");
+    files->path = dir;
+    ok = read_dir(files, tide_sql_dialect(db), err) && make_table(db, err);
+    for (int i = 0; ok && i < files->highest; i++)
+        if (files->files[i].version)
+            ok = apply(db, component, dir, &files->files[i], err);
+    free(files);
+    return ok;
+}
