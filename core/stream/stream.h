@@ -83,13 +83,13 @@ typedef void tide_pump_cb(void *arg, int64_t bytes, const struct tide_err *err);
 /*
  * Starts to move source into sink with two buffers of TIDE_STREAM_CHUNK (one is read into while the other is
  * written). More than `limit` bytes (when >= 0) end it with TIDE_ERR_TOO_LARGE. The pump closes neither end.
- * cb is called exactly once and never inside this call; the pump frees itself after it. NULL with err when
- * memory is out.
+ * cb is called exactly once and never inside this call; the pump frees itself after it. An error is told when the
+ * other end's call in flight has come back, as that still holds a buffer. NULL with err when memory is out.
  */
 struct tide_pump *tide_pump_start(uv_loop_t *loop, struct tide_source *source, struct tide_sink *sink,
                                   int64_t limit, tide_pump_cb *cb, void *arg, struct tide_err *err);
 
-/* Stops the pump; cb is not called. Closes both source and sink (as their reads and writes may be in flight). */
+/* Stops the pump before its cb; cb is not called. Closes both source and sink (as their reads and writes may be in flight). */
 void tide_pump_cancel(struct tide_pump *pump);
 
 #endif
