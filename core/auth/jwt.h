@@ -13,13 +13,15 @@ struct tide_jwt_key;
 #define TIDE_JWT_MAX_TOKEN 4096 /* bytes; longer tokens are refused before they are decoded */
 #define TIDE_JWT_MIN_SECRET 32  /* bytes, for HS256 */
 
-/* alg: "HS256" (material: the secret's bytes) or "ES256" (material: a PEM key, private to sign, public to verify). */
-struct tide_jwt_key *tide_jwt_key_new(const char *alg, const char *material, size_t len, struct tide_err *err);
+/* alg: "HS256" (material: the secret's bytes) or "ES256" (material: a PEM key, private to sign, public to
+ * verify). */
+struct tide_jwt_key *tide_jwt_key_new(const char *alg, const char *material, size_t len,
+                                      struct tide_err *err);
 void tide_jwt_key_free(struct tide_jwt_key *key);
 
 /* Signs the JSON object `claims` as it is: iat, exp, ... are the caller's. */
-TIDE_WARN_UNUSED bool tide_jwt_sign(const struct tide_jwt_key *key, const char *claims_json, struct tide_buf *token,
-                                    struct tide_err *err);
+TIDE_WARN_UNUSED bool tide_jwt_sign(const struct tide_jwt_key *key, const char *claims_json,
+                                    struct tide_buf *token, struct tide_err *err);
 
 struct tide_jwt_expect {
     int64_t now_s;        /* wall clock, seconds */
@@ -27,8 +29,9 @@ struct tide_jwt_expect {
     const char *issuer;   /* iss must equal it, unless NULL */
     const char *audience; /* aud must equal or contain it, unless NULL */
 };
-/* Verifies signature, the key's own alg (never `none`), presence and validity of exp, nbf, iat, iss, aud; writes the claims
- * as a JSON object. TIDE_ERR_INVALID: not a token at all; TIDE_ERR_DENIED: signature or claims refused (the message says which). */
+/* Verifies the signature, the key's own alg (never `none`), exp (which must be there), nbf and iat when they
+ * are there, and iss and aud as expected; appends the claims as a JSON object. TIDE_ERR_INVALID: not a token
+ * at all; TIDE_ERR_DENIED: signature or claims refused (the message says which). */
 TIDE_WARN_UNUSED bool tide_jwt_verify(const struct tide_jwt_key *key, const char *token, size_t len,
                                       const struct tide_jwt_expect *expect, struct tide_buf *claims_json,
                                       struct tide_err *err);

@@ -1,5 +1,5 @@
-/* Passwords as Argon2id (RFC 9106; OWASP's m=19 MiB, t=2, p=1) with libsodium. Both calls cost about 20 ms and 19 MiB:
- * run them on a pool. Any thread. */
+/* Passwords as Argon2id (RFC 9106; OWASP's m=19 MiB, t=2, p=1) with libsodium. Both calls cost 10 to 20 ms
+ * and 19 MiB: run them on a pool. Any thread. */
 #ifndef TIDE_AUTH_PASSWORD_H
 #define TIDE_AUTH_PASSWORD_H
 
@@ -18,10 +18,12 @@ TIDE_WARN_UNUSED bool tide_password_hash(const char *password, size_t len, char 
 enum tide_password_match {
     TIDE_PASSWORD_WRONG,
     TIDE_PASSWORD_RIGHT,
-    TIDE_PASSWORD_RIGHT_REHASH /* right, but stored as plain text or with weaker parameters: store a new hash */
+    TIDE_PASSWORD_RIGHT_REHASH /* right, but stored as plain text or with weaker parameters: store a new hash
+                                */
 };
-/* `stored`: a hash, a legacy plain text (compared in constant time), or NULL for an unknown user: the same work is done and
- * the answer is WRONG. */
+/* `stored`: a hash, a legacy plain text (compared in constant time), or NULL for an unknown user: the same
+ * work is done and the answer is WRONG. What begins with "$argon2" is a hash, an empty text is nobody's
+ * password, and without 19 MiB of memory the answer is WRONG too. */
 enum tide_password_match tide_password_verify(const char *stored, const char *password, size_t len);
 
 #endif
