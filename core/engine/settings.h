@@ -1,0 +1,86 @@
+/*
+ * The settings of one installation: from the command line, the environment (TIDEMILL_*), a Lua file
+ * (engine/document.h) and defaults, in this order of precedence. One table (settings_table.c) names every
+ * setting with its type, default and meaning; parsing, errors and `tidemill help settings` come from it.
+ * Unknown or malformed settings fail the load, and `report` tells each with its file and line, or its
+ * variable, and what is allowed.
+ *
+ * The supervisor loads once; workers get its result (tide_settings_export) and read neither file nor
+ * environment, so that all run with the same. Plain data after the load; any thread.
+ */
+#ifndef TIDE_ENGINE_SETTINGS_H
+#define TIDE_ENGINE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+
+struct tide_settings_bundle {
+    char *name;
+    char *directory;
+    char *listen;        /* "host:port", NULL: none */
+    char *settings_json; /* its own settings, a JSON object: checked by the bundle */
+};
+
+struct tide_settings {
+    char *path;    /* of the settings file; NULL: there is none */
+    char *scripts; /* directory of the bundles */
+    char *library; /* <scripts>/lib; NULL: there is none */
+    char *data;
+    char *sql, *queue, *blob, *mail; /* URLs */
+    char *mail_from;
+    char *admin;        /* "host:port", NULL: off */
+    char *media_helper; /* NULL: media/media.h's default */
+    int64_t workers;
+    int64_t grace_ms;
+    int64_t log_format; /* enum tide_log_format */
+    int64_t log_level;  /* enum tide_log_level */
+    int64_t head_bytes, body_bytes, connections, connections_per_address, head_timeout_ms, idle_timeout_ms,
+        min_rate;
+    int64_t script_memory;
+    struct tide_settings_bundle *bundles; /* those to run, by name */
+    size_t bundle_count;
+};
+
+/* An option of the command line that sets a setting. */
+struct tide_settings_override {
+    const char *name; /* "workers", "listen.gateway" */
+    const char *value;
+    const char *option; /* for errors: "--workers" */
+};
+
+struct tide_settings_input {
+    const char *path;         /* of the file; NULL: the first of those named in settings.c that exists */
+    char *const *environment; /* "NAME=value", ended by NULL; NULL: none */
+    const struct tide_settings_override *overrides;
+    size_t override_count;
+    const char *const *bundles; /* only these (--bundle); 0: all of the settings */
+    size_t bundle_count;
+};
+
+/* False: report has one or more lines for the reader; nothing is held. */
+TIDE_WARN_UNUSED bool tide_settings_load(struct tide_settings *settings,
+                                         const struct tide_settings_input *input, struct tide_buf *report);
+void tide_settings_release(struct tide_settings *settings);
+
+/* The whole in bytes, for another process of the same executable. They hold secrets: never to a log or a
+ * file. */
+TIDE_WARN_UNUSED bool tide_settings_export(const struct tide_settings *settings, struct tide_buf *out);
+TIDE_WARN_UNUSED bool tide_settings_import(struct tide_settings *settings, const char *data, size_t len,
+                                           struct tide_err *err);
+
+const struct tide_settings_bundle *tide_settings_bundle(const struct tide_settings *settings,
+                                                        const char *name);
+void tide_settings_log(const struct tide_settings *settings, struct tide_log *log, const char *process);
+
+/* Appends the URL with "***" for its password. */
+void tide_settings_redact(const char *url, struct tide_buf *out);
+
+/* Appends the table of all settings, for people. */
+void tide_settings_help(struct tide_buf *out);
+
+#endif
