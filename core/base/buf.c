@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 void tide_buf_init(struct tide_buf *buf, size_t max)
 {
     memset(buf, 0, sizeof *buf);
@@ -92,32 +94,6 @@ bool tide_buf_printf(struct tide_buf *buf, const char *fmt, ...)
     return true;
 }
 
-/* Length of the UTF-8 sequence at s (RFC 3629), or 0 when it is not one. */
-static size_t utf8_len(const unsigned char *s, size_t left)
-{
-    size_t n, i;
-
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xC2 && s[0] <= 0xDF)
-        n = 2;
-    else if (s[0] >= 0xE0 && s[0] <= 0xEF)
-        n = 3;
-    else if (s[0] >= 0xF0 && s[0] <= 0xF4)
-        n = 4;
-    else
-        return 0;
-    if (left < n)
-        return 0;
-    for (i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
-        (s[0] == 0xF4 && s[1] > 0x8F))
-        return 0;
-    return n;
-}
-
 static void json_char(struct tide_buf *buf, unsigned char c)
 {
     switch (c) {
@@ -148,7 +124,7 @@ bool tide_buf_json(struct tide_buf *buf, const char *text, size_t len)
 
     tide_buf_putc(buf, '"');
     while (i < len) {
-        n = utf8_len(s + i, len - i);
+        n = tide_utf8_len(text + i, len - i);
         if (n == 0) {
             tide_buf_puts(buf, "\xEF\xBF\xBD");
             n = 1;

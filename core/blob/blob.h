@@ -49,13 +49,23 @@ struct tide_blob_writer *tide_blob_create(struct tide_blob_store *store, const c
                                           const struct tide_id *id, struct tide_err *err);
 const struct tide_id *tide_blob_writer_id(const struct tide_blob_writer *writer);
 int64_t tide_blob_writer_length(const struct tide_blob_writer *writer); /* bytes taken so far */
-struct tide_sink *tide_blob_writer_sink(struct tide_blob_writer *writer); /* its close is tide_blob_writer_close */
+/* Bytes are gathered into larger writes, so its callback may run inside the call, and a failure to store may be told
+ * by a later write, patch or commit. Its close is tide_blob_writer_close. */
+struct tide_sink *tide_blob_writer_sink(struct tide_blob_writer *writer);
 
-/* err NULL: the file is durable and visible. TIDE_ERR_EXISTS: that id is there already (ours is dropped). */
+/* Overwrites bytes taken already, all within the first TIDE_BLOB_PATCH_MAX of the file, before its commit (a header
+ * that is known only at the end). data is copied. Not while a write or commit is in flight. */
+#define TIDE_BLOB_PATCH_MAX (64 * 1024)
+void tide_blob_writer_patch(struct tide_blob_writer *writer, int64_t offset, const void *data, size_t len,
+                            tide_write_cb *cb, void *arg);
+
+/* err NULL: the file is durable and visible. TIDE_ERR_EXISTS: that id is there already (ours is dropped).
+ * name: UTF-8 of at most 1024 bytes. metadata_json: an object of at most 64 KiB; NULL means {}. */
 typedef void tide_blob_commit_cb(void *arg, const struct tide_err *err);
 void tide_blob_commit(struct tide_blob_writer *writer, const char *name, const char *metadata_json,
                       tide_blob_commit_cb *cb, void *arg);
-/* Drops the file unless it was committed, and frees the writer. Any time, also with a call in flight. */
+/* Drops the file unless it was committed, and frees the writer. Any time, also with a call in flight: a commit in
+ * flight may still succeed. */
 void tide_blob_writer_close(struct tide_blob_writer *writer);
 
 /* ---- read ---- */
@@ -66,6 +76,9 @@ struct tide_blob_call; /* a call in flight, only to cancel it; gone once its cal
 struct tide_blob_call *tide_blob_open(struct tide_blob_store *store, const char *bucket, const struct tide_id *id,
                                       tide_blob_open_cb *cb, void *arg, struct tide_err *err);
 const struct tide_blob_info *tide_blob_reader_info(const struct tide_blob_reader *reader);
+/* A descriptor that the whole file can be read from at any offset (sendfile), -1 when the driver has none.
+ * Valid until the reader is closed; its own offset is nobody's. */
+int tide_blob_reader_fd(const struct tide_blob_reader *reader);
 
 /* Reads up to len bytes at offset into buf: fewer only at the end of the file (0 behind it). One at a time. */
 void tide_blob_read_at(struct tide_blob_reader *reader, int64_t offset, void *buf, size_t len, tide_read_cb *cb,
@@ -79,7 +92,7 @@ void tide_blob_reader_close(struct tide_blob_reader *reader);
 /* Which files. Fields left 0/NULL don't count. Newest first. */
 struct tide_blob_query {
     const struct tide_id *id;
-    const struct tide_id *before; /* only files older than this one in the order: paging */
+    const struct tide_id *before; /* only files behind this one in the order: paging. NOT_FOUND when it is gone */
     /* Metadata keys that must equal these strings; keys are [a-z_]+. "owner" and "state" are indexed. */
     struct {
         const char *key, *value;
@@ -88,7 +101,7 @@ struct tide_blob_query {
     size_t limit;          /* 1..1000; 0 means 100 */
 };
 
-/* `infos` belongs to the callback's caller: copy what is kept. */
+/* `infos` belongs to the callback's caller: copy what is kept. TIDE_ERR_TOO_LARGE: over 16 MiB, ask for fewer. */
 typedef void tide_blob_find_cb(void *arg, const struct tide_blob_info *infos, size_t count,
                                const struct tide_err *err);
 struct tide_blob_call *tide_blob_find(struct tide_blob_store *store, const char *bucket,

@@ -1,0 +1,152 @@
+#include "blob/blob.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blob/store.h"
+
+#define READ_THREADS 4
+#define WRITE_THREADS 4
+#define MAX_PENDING 4096 /* steps in a pool's queue beyond which nothing new is begun */
+
+static const struct tide_blob_driver *const drivers[] = {&tide_blob_file_driver};
+
+void tide_blob_info_release(struct tide_blob_info *info)
+{
+    free(info->name);
+    free(info->metadata);
+    info->name = info->metadata = NULL;
+}
+
+void tide_blob_list_release(struct tide_blob_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        tide_blob_info_release(&list->items[i]);
+    free(list->items);
+    *list = (struct tide_blob_list){0};
+}
+
+static const struct tide_blob_driver *find_driver(const char *url, const char **location)
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+        size_t len = strlen(drivers[i]->scheme);
+
+        if (strncmp(url, drivers[i]->scheme, len) == 0 && url[len] == ':') {
+            *location = url + len + 1;
+            return drivers[i];
+        }
+    }
+    return NULL;
+}
+
+static void sweep_work(struct tide_job *job)
+{
+    struct tide_blob_store *store =
+        (struct tide_blob_store *)((char *)job - offsetof(struct tide_blob_store, sweep));
+
+    store->driver->sweep(store->backend, &store->stop_sweep);
+}
+
+static void ignore_done(struct tide_job *job)
+{
+    (void)job;
+}
+
+static void ignore_work(struct tide_job *job)
+{
+    (void)job;
+}
+
+static void free_job(struct tide_job *job)
+{
+    free(job);
+}
+
+/* The first job of a pool starts its threads, so that no later one can fail for want of them. */
+static bool start_pools(struct tide_blob_store *store, uv_loop_t *loop, struct tide_err *err)
+{
+    struct tide_job *first;
+
+    store->readers = tide_pool_new(loop, "blob-read", READ_THREADS, SIZE_MAX, err);
+    if (!store->readers)
+        return false;
+    store->writers = tide_pool_new(loop, "blob-write", WRITE_THREADS, SIZE_MAX, err);
+    if (!store->writers)
+        return false;
+    store->sweep = (struct tide_job){.work = sweep_work, .done = ignore_done};
+    if (!tide_pool_submit(store->writers, &store->sweep, err))
+        return false;
+    first = calloc(1, sizeof *first);
+    if (!first)
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
+    *first = (struct tide_job){.work = ignore_work, .done = free_job};
+    if (tide_pool_submit(store->readers, first, err))
+        return true;
+    free(first);
+    return false;
+}
+
+struct tide_blob_store *tide_blob_store_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
+                                             struct tide_err *err)
+{
+    struct tide_blob_store *store;
+    const char *location;
+    const struct tide_blob_driver *driver = find_driver(url, &location);
+
+    if (!driver) {
+        tide_err_set(err, TIDE_ERR_INVALID, false, "blob: unknown URL '%.200s' (known: file:DIR)", url);
+        return NULL;
+    }
+    store = calloc(1, sizeof *store);
+    if (!store) {
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
+        return NULL;
+    }
+    store->driver = driver;
+    store->log = log;
+    store->backend = driver->open(location, log, err);
+    if (store->backend && start_pools(store, loop, err))
+        return store;
+    tide_blob_store_close(store);
+    return NULL;
+}
+
+void tide_blob_store_close(struct tide_blob_store *store)
+{
+    if (!store)
+        return;
+    assert(store->handles == 0);
+    atomic_store(&store->stop_sweep, true);
+    tide_pool_free(store->readers);
+    tide_pool_free(store->writers);
+    if (store->backend)
+        store->driver->close(store->backend);
+    free(store);
+}
+
+bool tide_blob_store_ready(struct tide_blob_store *store, struct tide_err *err)
+{
+    return store->driver->ready(store->backend, err);
+}
+
+bool tide_blob_store_admit(struct tide_blob_store *store, const char *bucket, struct tide_err *err)
+{
+    size_t len = strspn(bucket, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+    if (len == 0 || len > TIDE_BLOB_BUCKET_MAX || bucket[len])
+        return tide_err_set(err, TIDE_ERR_INVALID, false,
+                            "blob: '%.40s' is no bucket name (1 to 32 letters, digits, _ and -)", bucket);
+    if (tide_pool_pending(store->readers) >= MAX_PENDING || tide_pool_pending(store->writers) >= MAX_PENDING)
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: %d calls are waiting already",
+                            MAX_PENDING);
+    return true;
+}
+
+void tide_blob_store_run(struct tide_pool *pool, struct tide_job *job)
+{
+    bool taken = tide_pool_submit(pool, job, NULL);
+
+    assert(taken);
+    (void)taken;
+}

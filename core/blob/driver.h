@@ -1,0 +1,73 @@
+/*
+ * What a blob driver is: blocking calls, made on the threads of the store's pools. All that is asynchronous
+ * (calls, cancelling, gathering writes, reading ahead) is written once above it: writer.c, reader.c,
+ * source.c, call.c.
+ *
+ * A backend is used by several threads at once, an output or input by one at a time. Arguments were checked.
+ * A failing call fills err, and leaves nothing that a reader can see.
+ */
+#ifndef TIDE_BLOB_DRIVER_H
+#define TIDE_BLOB_DRIVER_H
+
+#include <stdatomic.h>
+
+#include "blob/blob.h"
+
+#define TIDE_BLOB_BUCKET_MAX 32
+#define TIDE_BLOB_METADATA_MAX (64 * 1024)
+#define TIDE_BLOB_WRITE_SIZE (256 * 1024) /* every append but a file's last has this size */
+
+struct tide_blob_backend; /* the driver's side of a store */
+struct tide_blob_output;  /* a file that is being written */
+struct tide_blob_input;   /* a file that is being read */
+
+struct tide_blob_list {
+    struct tide_blob_info *items;
+    size_t count;
+};
+
+struct tide_blob_driver {
+    const char *scheme;
+
+    /* `location` is what follows the scheme's colon. */
+    struct tide_blob_backend *(*open)(const char *location, const struct tide_log *log, struct tide_err *err);
+    void (*close)(struct tide_blob_backend *backend);
+    bool (*ready)(struct tide_blob_backend *backend, struct tide_err *err);
+    /* Removes what dead writers left. Runs once after the start; returns early when *stop is set. */
+    void (*sweep)(struct tide_blob_backend *backend, const atomic_bool *stop);
+
+    struct tide_blob_output *(*create)(struct tide_blob_backend *backend, const char *bucket,
+                                       const struct tide_id *id, struct tide_err *err);
+    bool (*append)(struct tide_blob_output *output, const void *data, size_t len, struct tide_err *err);
+    /* Within the first append, and within its first TIDE_BLOB_PATCH_MAX. */
+    bool (*patch)(struct tide_blob_output *output, int64_t offset, const void *data, size_t len,
+                  struct tide_err *err);
+    bool (*commit)(struct tide_blob_output *output, const char *name, const char *metadata,
+                   struct tide_err *err);
+    /* Frees the output; its file is dropped unless it was committed. */
+    void (*drop)(struct tide_blob_output *output);
+
+    /* Fills info, which is the caller's to release. */
+    struct tide_blob_input *(*open_input)(struct tide_blob_backend *backend, const char *bucket,
+                                          const struct tide_id *id, struct tide_blob_info *info,
+                                          struct tide_err *err);
+    /* Fewer than len bytes only at the end; -1 with err. */
+    ssize_t (*read)(struct tide_blob_input *input, int64_t offset, void *buf, size_t len,
+                    struct tide_err *err);
+    void (*close_input)(struct tide_blob_input *input);
+    int (*input_fd)(const struct tide_blob_input *input); /* NULL: it has none */
+
+    bool (*find)(struct tide_blob_backend *backend, const char *bucket, const struct tide_blob_query *query,
+                 struct tide_blob_list *list, struct tide_err *err);
+    bool (*annotate)(struct tide_blob_backend *backend, const char *bucket,
+                     const struct tide_blob_query *query, const char *patch_json, bool *changed,
+                     struct tide_err *err);
+    bool (*remove)(struct tide_blob_backend *backend, const char *bucket, const struct tide_id *id,
+                   bool *changed, struct tide_err *err);
+};
+
+extern const struct tide_blob_driver tide_blob_file_driver;
+
+void tide_blob_list_release(struct tide_blob_list *list);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * The store as the asynchronous half of this folder sees it (writer.c, reader.c, source.c, call.c). Loop
+ * thread.
+ */
+#ifndef TIDE_BLOB_STORE_H
+#define TIDE_BLOB_STORE_H
+
+#include "blob/driver.h"
+#include "loop/pool.h"
+
+struct tide_blob_store {
+    const struct tide_blob_driver *driver;
+    struct tide_blob_backend *backend;
+    const struct tide_log *log;
+    struct tide_pool *readers; /* apart, so that uploads in their fsync don't stop downloads */
+    struct tide_pool *writers;
+    size_t handles; /* writers, readers, sources and calls that were not closed */
+    struct tide_job sweep;
+    atomic_bool stop_sweep;
+};
+
+/* False with err when the name is no bucket, or the pools are too far behind to begin something new. */
+bool tide_blob_store_admit(struct tide_blob_store *store, const char *bucket, struct tide_err *err);
+
+/* Hands the next step of something admitted to a pool. Cannot fail: the pools' threads run since the start,
+ * and what they have to do is bounded where it is admitted. */
+void tide_blob_store_run(struct tide_pool *pool, struct tide_job *job);
+
+/* Takes over input and what info holds. NULL when memory is out (then they stay the caller's). */
+struct tide_blob_reader *tide_blob_reader_new(struct tide_blob_store *store, struct tide_blob_input *input,
+                                              const struct tide_blob_info *info);
+
+/* A reader stays while it is held, also when its owner has closed it. */
+struct tide_blob_store *tide_blob_reader_hold(struct tide_blob_reader *reader);
+void tide_blob_reader_unhold(struct tide_blob_reader *reader);
+/* Pool thread. As the driver's read, but fewer bytes than the file's length promises are an error. */
+ssize_t tide_blob_reader_pread(struct tide_blob_reader *reader, int64_t offset, void *buf, size_t len,
+                               struct tide_err *err);
+
+#endif
