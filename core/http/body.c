@@ -1,0 +1,292 @@
+/*
+ * A request's body: handed from libmicrohttpd's buffer straight into the reader's, which is reported full, at
+ * the end, or when nothing more is there at the moment. While nobody reads the connection is suspended, so
+ * that the kernel's window holds the client back.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/connection.h"
+
+static void read_source(struct tide_source *source, void *buf, size_t cap, tide_read_cb *cb, void *arg);
+static void close_source(struct tide_source *source);
+
+static const struct tide_source_ops source_ops = {read_source, close_source};
+
+void tide_http_body_init(struct tide_http_request *request)
+{
+    request->body.limit = request->server->config.limits.body_bytes;
+    request->body.source.ops = &source_ops;
+}
+
+void tide_http_body_release(struct tide_http_request *request)
+{
+    tide_buf_release(&request->body.collected);
+    tide_http_parts_release(request);
+}
+
+bool tide_http_request_limit(struct tide_http_request *request, int64_t body_bytes)
+{
+    request->body.limit = body_bytes;
+    return request->content_length <= body_bytes;
+}
+
+void tide_http_work_later(struct tide_http_request *request)
+{
+    if (tide_link_empty(&request->in_work))
+        tide_link_append(&request->server->work, &request->in_work);
+}
+
+bool tide_http_body_wanted(const struct tide_http_request *request)
+{
+    const struct tide_http_body *body = &request->body;
+
+    return !body->failed && (body->collect_cb || body->read_cb || body->part_cb);
+}
+
+/* ---- failing ---- */
+
+static void finish_collect(struct tide_http_request *request, const struct tide_err *err)
+{
+    struct tide_http_body *body = &request->body;
+    tide_http_body_cb *cb = body->collect_cb;
+
+    body->collect_cb = NULL;
+    if (err)
+        cb(body->collect_arg, NULL, 0, err);
+    else
+        cb(body->collect_arg, body->collected.data ? body->collected.data : "", body->collected.len, NULL);
+    tide_buf_release(&body->collected);
+}
+
+void tide_http_body_fail(struct tide_http_request *request, const struct tide_err *err)
+{
+    struct tide_http_body *body = &request->body;
+
+    if (!body->failed) {
+        body->failed = true;
+        body->err = *err;
+    }
+    if (body->collect_cb)
+        finish_collect(request, &body->err);
+    tide_http_read_done(request, -1, &body->err);
+    tide_http_parts_fail(request);
+}
+
+static void fail_too_large(struct tide_http_request *request, int64_t limit)
+{
+    struct tide_err err;
+
+    tide_err_set(&err, TIDE_ERR_TOO_LARGE, false, "the request's body is over its limit of %lld bytes",
+                 (long long)limit);
+    tide_http_body_fail(request, &err);
+}
+
+/* Remembers the failure for a reader that asks within its own call: it hears of it from the loop. */
+static void fail_later(struct tide_http_request *request, int64_t limit)
+{
+    struct tide_http_body *body = &request->body;
+
+    if (body->failed)
+        return;
+    body->failed = true;
+    tide_err_set(&body->err, TIDE_ERR_TOO_LARGE, false, "the request's body is over its limit of %lld bytes",
+                 (long long)limit);
+}
+
+/* ---- reading ---- */
+
+void tide_http_read_start(struct tide_http_request *request, void *buf, size_t cap, tide_read_cb *cb,
+                          void *arg)
+{
+    struct tide_http_body *body = &request->body;
+
+    assert(!body->read_cb && cap > 0);
+    if (body->failed) {
+        cb(arg, -1, &body->err);
+        return;
+    }
+    body->read_buf = buf;
+    body->read_cap = cap;
+    body->read_len = 0;
+    body->read_cb = cb;
+    body->read_arg = arg;
+    tide_http_advance(request);
+}
+
+void tide_http_read_done(struct tide_http_request *request, ssize_t n, const struct tide_err *err)
+{
+    struct tide_http_body *body = &request->body;
+    tide_read_cb *cb = body->read_cb;
+
+    if (!cb)
+        return;
+    body->read_cb = NULL;
+    cb(body->read_arg, n, err);
+}
+
+static struct tide_http_request *request_of(struct tide_source *source)
+{
+    struct tide_http_body *body = CONTAINER(source, struct tide_http_body, source);
+
+    return CONTAINER(body, struct tide_http_request, body);
+}
+
+static void read_source(struct tide_source *source, void *buf, size_t cap, tide_read_cb *cb, void *arg)
+{
+    struct tide_http_request *request = request_of(source);
+
+    if (request->body.ended && !request->body.failed)
+        cb(arg, 0, NULL);
+    else
+        tide_http_read_start(request, buf, cap, cb, arg);
+}
+
+static void close_source(struct tide_source *source)
+{
+    struct tide_http_request *request = request_of(source);
+
+    request->body.read_cb = NULL;
+    request->body.read_len = 0;
+    if (!request->body.failed && !request->body.ended) {
+        request->body.failed = true;
+        tide_err_set(&request->body.err, TIDE_ERR_CANCELED, false, "the request's body was closed");
+    }
+}
+
+struct tide_source *tide_http_body_source(struct tide_http_request *request)
+{
+    struct tide_http_body *body = &request->body;
+
+    assert(body->mode == BODY_NONE);
+    body->mode = BODY_SOURCE;
+    body->source.length = request->content_length;
+    if (request->content_length > body->limit)
+        fail_later(request, body->limit);
+    return &body->source;
+}
+
+void tide_http_body_collect(struct tide_http_request *request, size_t max, tide_http_body_cb *cb, void *arg)
+{
+    struct tide_http_body *body = &request->body;
+    int64_t limit = body->limit < (int64_t)max ? body->limit : (int64_t)max;
+
+    assert(body->mode == BODY_NONE);
+    body->mode = BODY_COLLECT;
+    body->collect_cb = cb;
+    body->collect_arg = arg;
+    body->limit = limit;
+    tide_buf_init(&body->collected, (size_t)limit);
+    if (request->content_length > limit)
+        fail_later(request, limit);
+    if (body->failed || body->ended)
+        tide_http_work_later(request);
+    else
+        tide_http_advance(request);
+}
+
+void tide_http_body_cancel(struct tide_http_request *request)
+{
+    request->body.collect_cb = NULL;
+    request->body.part_cb = NULL;
+}
+
+/* ---- what comes ---- */
+
+static size_t take_collect(struct tide_http_request *request, const char *data, size_t len)
+{
+    struct tide_http_body *body = &request->body;
+    struct tide_err err;
+
+    if (!body->collect_cb)
+        return 0;
+    if (body->collected.len == 0 && request->content_length > 0)
+        tide_buf_reserve(&body->collected, (size_t)request->content_length);
+    if (tide_buf_append(&body->collected, data, len))
+        return len;
+    tide_err_set(&err, TIDE_ERR_UNAVAILABLE, true, "the request's body: out of memory");
+    tide_http_body_fail(request, &err);
+    return 0;
+}
+
+static size_t take_read(struct tide_http_request *request, const char *data, size_t len)
+{
+    struct tide_http_body *body = &request->body;
+    size_t n = body->read_cap - body->read_len;
+
+    if (!body->read_cb)
+        return 0;
+    if (n > len)
+        n = len;
+    memcpy(body->read_buf + body->read_len, data, n);
+    body->read_len += n;
+    if (body->read_len == body->read_cap)
+        tide_http_read_done(request, (ssize_t)body->read_len, NULL);
+    else
+        tide_http_work_later(request);
+    return n;
+}
+
+size_t tide_http_body_take(struct tide_http_request *request, const char *data, size_t len)
+{
+    struct tide_http_body *body = &request->body;
+    size_t n = 0;
+
+    if (body->failed)
+        return 0;
+    if (request->content_length < 0 && request->bytes_in + (int64_t)len > body->limit &&
+        body->mode != BODY_NONE) {
+        fail_too_large(request, body->limit);
+        return 0;
+    }
+    switch (body->mode) {
+    case BODY_NONE:
+        break;
+    case BODY_COLLECT:
+        n = take_collect(request, data, len);
+        break;
+    case BODY_SOURCE:
+        n = take_read(request, data, len);
+        break;
+    case BODY_MULTIPART:
+        n = tide_http_parts_take(request, data, len);
+        break;
+    }
+    request->bytes_in += (int64_t)n;
+    return n;
+}
+
+void tide_http_body_end(struct tide_http_request *request)
+{
+    struct tide_http_body *body = &request->body;
+
+    body->ended = true;
+    if (body->failed)
+        return;
+    if (body->mode == BODY_COLLECT && body->collect_cb)
+        finish_collect(request, NULL);
+    else if (body->mode == BODY_SOURCE)
+        tide_http_read_done(request, (ssize_t)body->read_len, NULL);
+    else if (body->mode == BODY_MULTIPART)
+        tide_http_parts_end(request);
+}
+
+void tide_http_body_due(struct tide_http_request *request)
+{
+    struct tide_http_body *body = &request->body;
+
+    if (body->mode == BODY_COLLECT && body->collect_cb && (body->failed || body->ended))
+        finish_collect(request, body->failed ? &body->err : NULL);
+    else if (body->mode == BODY_MULTIPART)
+        tide_http_parts_due(request);
+}
+
+void tide_http_body_work(struct tide_http_request *request)
+{
+    struct tide_http_body *body = &request->body;
+
+    tide_http_body_due(request);
+    if (body->read_cb && body->read_len > 0)
+        tide_http_read_done(request, (ssize_t)body->read_len, NULL);
+}
