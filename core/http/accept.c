@@ -133,13 +133,32 @@ static void on_watch_closed(uv_handle_t *handle)
     tide_http_handle_closed(server);
 }
 
+static int socket_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    return info ? info->connect_fd : -1;
+}
+
+/* libmicrohttpd 0.9 calls within MHD_add_connection, 1.0 in its next run. */
 static void open_connection(struct tide_http_server *server, struct MHD_Connection *mhd, void **context)
 {
-    struct tide_http_connection *connection = server->accepting;
+    struct tide_link *link = server->accepted.prev;
+    int fd = socket_of(mhd);
 
-    *context = connection;
-    connection->mhd = mhd;
-    tide_link_append(&server->connections, &connection->in_connections);
+    while (link != &server->accepted) {
+        struct tide_http_connection *connection =
+            CONTAINER(link, struct tide_http_connection, in_connections);
+
+        link = link->prev;
+        if (connection->fd != fd)
+            continue;
+        *context = connection;
+        connection->mhd = mhd;
+        tide_link_remove(&connection->in_connections);
+        tide_link_append(&server->connections, &connection->in_connections);
+        return;
+    }
 }
 
 static void close_connection(struct tide_http_server *server, struct tide_http_connection *connection)
@@ -203,11 +222,13 @@ static void add_connection(struct tide_http_server *server, int fd, const struct
         close(fd);
         return;
     }
-    server->accepting = connection;
-    if (MHD_add_connection(server->daemon, fd, (const struct sockaddr *)peer, peer_len) != MHD_YES &&
-        !connection->mhd)
-        free_connection(connection); /* the socket is closed already */
-    server->accepting = NULL;
+    tide_link_append(&server->accepted, &connection->in_connections);
+    if (MHD_add_connection(server->daemon, fd, (const struct sockaddr *)peer, peer_len) == MHD_YES) {
+        server->need_run = server->need_run || !connection->mhd;
+    } else if (!connection->mhd) { /* the socket is closed already */
+        tide_link_remove(&connection->in_connections);
+        free_connection(connection);
+    }
 }
 
 static void pause_accepting(struct tide_http_server *server, int failure)
@@ -236,6 +257,17 @@ static void on_listen(uv_poll_t *poll, int status, int events)
             pause_accepting(server, errno);
         if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
             break;
+    }
+}
+
+void tide_http_accept_drop(struct tide_http_server *server)
+{
+    while (!tide_link_empty(&server->accepted)) {
+        struct tide_http_connection *connection =
+            CONTAINER(server->accepted.next, struct tide_http_connection, in_connections);
+
+        tide_link_remove(&connection->in_connections);
+        free_connection(connection);
     }
 }
 

@@ -18,10 +18,11 @@
 #include "base/id.h"
 #include "http/server.h"
 
-#define REQUEST_TEXT_BYTES 512   /* bytes of target and path kept in the request itself */
-#define REQUEST_BODY_BYTES 1024  /* bytes of a response's body kept in the request itself */
-#define DISCARD_MAX (256 * 1024) /* bytes of an unwanted body read so that its connection can be used again  \
-                                  */
+#define REQUEST_TEXT_BYTES 512  /* bytes of target and path kept in the request itself */
+#define REQUEST_BODY_BYTES 1024 /* bytes of a response's body kept in the request itself */
+#define DISCARD_MAX                                                                                          \
+    (256 * 1024) /* bytes of an unwanted body read so that its connection can be used again                  \
+                  */
 
 struct tide_http_addresses;
 struct tide_http_lingering;
@@ -82,11 +83,11 @@ struct tide_http_server {
     uv_timer_t sweep;       /* deadlines of all connections */
     uv_timer_t watch_timer; /* starts to watch for disconnects of requests that take longer */
     struct tide_link connections;
+    struct tide_link accepted;       /* libmicrohttpd has not yet begun with them */
     struct tide_link unwatched;      /* suspended, not yet watched; oldest first */
     struct tide_link work;           /* requests with a callback due or a read to hand over */
     struct tide_http_request *spare; /* finished ones, to be used again */
     unsigned spares;
-    struct tide_http_connection *accepting;
     struct tide_http_addresses *addresses;
     struct tide_http_lingering *lingering;
     size_t connection_count, active;
@@ -223,6 +224,8 @@ void tide_http_reject_count(struct tide_http_server *server, enum tide_http_reje
 /* accept.c */
 void tide_http_accept_start(struct tide_http_server *server);
 void tide_http_accept_stop(struct tide_http_server *server);
+/* Forgets the accepted ones, whose sockets libmicrohttpd has closed. */
+void tide_http_accept_drop(struct tide_http_server *server);
 struct tide_http_addresses *tide_http_addresses_new(void);
 void tide_http_addresses_free(struct tide_http_addresses *addresses);
 

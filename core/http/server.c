@@ -202,6 +202,8 @@ static void free_server(struct tide_http_server *server)
         server->spare = request->next_spare;
         free(request);
     }
+    if (server->addresses)
+        tide_http_accept_drop(server);
     if (server->lingering)
         tide_http_lingering_free(server->lingering);
     if (server->addresses)
@@ -219,6 +221,7 @@ static struct tide_http_server *new_server(uv_loop_t *loop, const struct tide_ht
     server->loop = loop;
     snprintf(server->name, sizeof server->name, "%s", config->name ? config->name : "http");
     tide_link_init(&server->connections);
+    tide_link_init(&server->accepted);
     tide_link_init(&server->unwatched);
     tide_link_init(&server->work);
     randombytes_buf(&server->id_base, sizeof server->id_base);
