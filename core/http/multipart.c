@@ -18,6 +18,8 @@ struct tide_multipart {
     /* Bytes of the delimiter seen at the end of the input so far. CR is only its first byte, so when it goes
      * on otherwise those bytes are content and the search starts anew behind them. */
     size_t matched;
+    size_t borrowed; /* of those, the ones that are no content: the line end of a head, or before the body's
+                        start */
     size_t owed, owed_end; /* delimiter[owed..owed_end) is content still to be put out */
     char tail[3];          /* what follows a boundary: CR LF or -- */
     size_t tail_len;
@@ -78,7 +80,7 @@ struct tide_multipart *tide_multipart_new(const char *content_type, struct tide_
         multipart->delimiter_len = 4 + strlen(boundary);
         memcpy(multipart->delimiter, "\r\n--", 4);
         memcpy(multipart->delimiter + 4, boundary, strlen(boundary));
-        multipart->matched = 2; /* the first boundary may stand at the very start */
+        multipart->matched = multipart->borrowed = 2; /* the first boundary may stand at the very start */
     }
     free(copy);
     return multipart;
@@ -140,9 +142,9 @@ static bool match(struct tide_multipart *multipart, struct input *in)
     if (multipart->matched == multipart->delimiter_len)
         return true;
     if (in->len > 0) {
-        multipart->owed = 0;
+        multipart->owed = multipart->borrowed;
         multipart->owed_end = multipart->matched;
-        multipart->matched = 0;
+        multipart->matched = multipart->borrowed = 0;
     }
     return false;
 }
@@ -165,7 +167,7 @@ static enum tide_multipart_event parse_content(struct tide_multipart *multipart,
         if (!put_owed(multipart, out))
             return TIDE_MULTIPART_FULL;
         if (multipart->matched > 0 && match(multipart, in)) {
-            multipart->matched = 0;
+            multipart->matched = multipart->borrowed = 0;
             multipart->tail_len = 0;
             return TIDE_MULTIPART_PART_END;
         }
@@ -235,7 +237,7 @@ static enum tide_multipart_event parse_head(struct tide_multipart *multipart, st
             return bad(multipart, "a part's header has a control character");
         multipart->fault = tide_part_head_parse(head, &multipart->part);
         multipart->state = CONTENT;
-        multipart->matched = 2; /* an empty part: the boundary may follow at once */
+        multipart->matched = multipart->borrowed = 2; /* the boundary may follow at once */
         return multipart->fault ? TIDE_MULTIPART_BAD : TIDE_MULTIPART_PART;
     }
     return TIDE_MULTIPART_MORE;
