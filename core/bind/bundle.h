@@ -23,6 +23,7 @@ struct tide_bundle_config {
     const char *settings_path; /* for errors: "tidemill.lua" */
     const char *data_dir;  /* where generated secrets are kept, 0600; NULL: they are not kept */
     size_t memory_max;     /* bytes; 0: default */
+    bool unconfined;       /* no sandbox: only for the spec runner's own state */
     const struct tide_services *services; /* outlives the bundle */
 };
 
@@ -47,6 +48,11 @@ struct tide_declaration {
     int line;
 };
 size_t tide_bundle_declarations(const struct tide_bundle *bundle, const struct tide_declaration **list);
+
+/* Calls require(module)[function](args) in a task, runs the loop until it is over, and writes what it returned as JSON. `args`
+ * is a JSON array. For the command line: nothing else may run on that loop. Codes as the script's failure. */
+TIDE_WARN_UNUSED bool tide_bundle_call(struct tide_bundle *bundle, const char *module, const char *function,
+                                       const char *args_json, struct tide_buf *result_json, struct tide_err *err);
 
 const char *tide_bundle_name(const struct tide_bundle *bundle);
 const char *tide_bundle_generation(const struct tide_bundle *bundle); /* hash of its content, 12 hex digits */

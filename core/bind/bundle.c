@@ -1,0 +1,331 @@
+#include "bind/bundle.h"
+
+#include <assert.h>
+#include <lua-cjson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/bundle_internal.h"
+#include "bind/generation.h"
+
+static void *copy_string(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+struct tide_bundle *tide_bind_bundle(lua_State *L)
+{
+    return tide_state_host(tide_state_of(L));
+}
+
+const struct tide_services *tide_bind_services(lua_State *L)
+{
+    return tide_bind_bundle(L)->config.services;
+}
+
+void tide_bind_register(lua_State *L, const luaL_Reg *functions)
+{
+    for (; functions->name; functions++) {
+        lua_pushcfunction(L, functions->func);
+        lua_setfield(L, -2, functions->name);
+    }
+}
+
+void *tide_bind_new(lua_State *L, size_t size, const char *type, lua_CFunction gc)
+{
+    void *data = lua_newuserdata(L, size);
+
+    memset(data, 0, size);
+    if (luaL_newmetatable(L, type)) {
+        lua_pushcfunction(L, gc);
+        lua_setfield(L, -2, "__gc");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_setmetatable(L, -2);
+    return data;
+}
+
+int tide_bind_push_outcome(lua_State *L, bool good, const struct tide_err *err)
+{
+    if (!good)
+        return tide_push_failure(L, err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+void tide_bind_need(lua_State *L, const void *service, const char *setting)
+{
+    if (!service)
+        luaL_error(L, "the setting '%s' is needed for this and is not given", setting);
+}
+
+/* ---- load ---- */
+
+static int open_cjson(lua_State *L)
+{
+    luaopen_cjson_safe(L);
+    return 1;
+}
+
+static void register_native(struct tide_bundle *bundle)
+{
+    lua_State *L = tide_state_main(bundle->state);
+
+    tide_state_native(bundle->state, L);
+    lua_pushcfunction(L, open_cjson);
+    lua_call(L, 0, 1);
+    lua_setfield(L, -2, "cjson");
+    lua_pushstring(L, bundle->config.settings_json ? bundle->config.settings_json : "{}");
+    lua_setfield(L, -2, "settings_json");
+    lua_pushstring(L, bundle->config.settings_path);
+    lua_setfield(L, -2, "settings_path");
+    lua_pushstring(L, bundle->config.data_dir);
+    lua_setfield(L, -2, "data_dir");
+    tide_bind_core(L);
+    tide_bind_declare(L);
+    tide_bind_request(L);
+    tide_bind_blob(L);
+    tide_bind_queue(L);
+    tide_bind_sql(L);
+    tide_bind_auth(L);
+    tide_bind_mail(L);
+    tide_bind_media(L);
+    tide_bind_http(L);
+    lua_pop(L, 1);
+}
+
+static int take_entry(lua_State *L, const char *name)
+{
+    lua_getfield(L, -1, name);
+    assert(lua_isfunction(L, -1));
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static bool set_up_api(struct tide_bundle *bundle, struct tide_err *err)
+{
+    lua_State *L = tide_state_main(bundle->state);
+
+    register_native(bundle);
+    tide_state_add_trusted(bundle->state, core_bind_lua);
+    if (!tide_state_require_trusted(bundle->state, "tide", err))
+        return false;
+    lua_setglobal(L, "tide");
+    if (!tide_state_require_trusted(bundle->state, "entry", err))
+        return false;
+    bundle->entry_request = take_entry(L, "request");
+    bundle->entry_failure = take_entry(L, "failure");
+    bundle->entry_message = take_entry(L, "message");
+    bundle->entry_dead = take_entry(L, "dead");
+    bundle->entry_timer = take_entry(L, "timer");
+    lua_pop(L, 1);
+    return true;
+}
+
+static bool open_state(struct tide_bundle *bundle, struct tide_err *err)
+{
+    struct tide_state_config config = {.loop = bundle->config.services->loop,
+                                       .log = bundle->config.services->log,
+                                       .bundle = bundle->config.name,
+                                       .directory = bundle->config.directory,
+                                       .library = bundle->config.library,
+                                       .memory_max = bundle->config.memory_max,
+                                       .host = bundle,
+                                       .sandbox = !bundle->config.unconfined};
+
+    bundle->state = tide_state_new(&config, err);
+    return bundle->state && set_up_api(bundle, err) &&
+           tide_generation_hash(&config.directory, 1, bundle->generation, err);
+}
+
+static void copy_config(struct tide_bundle *bundle, const struct tide_bundle_config *config)
+{
+    bundle->config = *config;
+    bundle->config.name = copy_string(config->name);
+    bundle->config.directory = copy_string(config->directory);
+    bundle->config.library = copy_string(config->library);
+    bundle->config.settings_json = copy_string(config->settings_json);
+    bundle->config.settings_path = copy_string(config->settings_path);
+    bundle->config.data_dir = copy_string(config->data_dir);
+}
+
+struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, struct tide_buf *report)
+{
+    struct tide_bundle *bundle = calloc(1, sizeof *bundle);
+    struct tide_err err;
+
+    if (!bundle)
+        return NULL;
+    copy_config(bundle, config);
+    bundle->router = tide_router_new();
+    if (!open_state(bundle, &err)) {
+        tide_buf_printf(report, "%s: %s", config->directory, err.message);
+        tide_bundle_free(bundle);
+        return NULL;
+    }
+    if (!tide_state_load(bundle->state, report)) {
+        tide_bundle_free(bundle);
+        return NULL;
+    }
+    return bundle;
+}
+
+/* ---- life ---- */
+
+bool tide_bundle_start(struct tide_bundle *bundle, bool first, struct tide_err *err)
+{
+    bundle->started = true;
+    if (!tide_bundle_start_consumers(bundle, err))
+        return false;
+    if (first)
+        tide_bundle_start_timers(bundle);
+    return true;
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void tell_idle(uv_timer_t *timer)
+{
+    struct tide_bundle *bundle = timer->data;
+    void (*idle)(void *arg) = bundle->idle;
+
+    uv_close((uv_handle_t *)timer, free_handle);
+    bundle->telling_idle = NULL;
+    bundle->idle = NULL;
+    idle(bundle->idle_arg);
+}
+
+/* The last task is still ending when this is called, so `idle`, which may free the bundle, runs from the loop. */
+void tide_bundle_check_idle(struct tide_bundle *bundle)
+{
+    if (!bundle->draining || !bundle->idle || bundle->telling_idle || bundle->requests || bundle->messages ||
+        bundle->ticks)
+        return;
+    bundle->telling_idle = calloc(1, sizeof *bundle->telling_idle);
+    if (!bundle->telling_idle)
+        abort();
+    uv_timer_init(bundle->config.services->loop, bundle->telling_idle);
+    bundle->telling_idle->data = bundle;
+    uv_timer_start(bundle->telling_idle, tell_idle, 0, 0);
+}
+
+void tide_bundle_drain(struct tide_bundle *bundle, void (*idle)(void *arg), void *arg)
+{
+    bundle->draining = true;
+    bundle->idle = idle;
+    bundle->idle_arg = arg;
+    tide_bundle_stop_consumers(bundle);
+    tide_bundle_stop_timers(bundle);
+    tide_bundle_check_idle(bundle);
+}
+
+static void free_declarations(struct tide_bundle *bundle)
+{
+    size_t i;
+
+    for (i = 0; i < bundle->route_count; i++)
+        free(bundle->routes[i].spec);
+    for (i = 0; i < bundle->consumer_count; i++) {
+        free(bundle->consumers[i]->queue);
+        free(bundle->consumers[i]->label);
+        free(bundle->consumers[i]);
+    }
+    for (i = 0; i < bundle->timer_count; i++) {
+        free(bundle->timers[i]->label);
+        free(bundle->timers[i]);
+    }
+    for (i = 0; i < bundle->declaration_count; i++) {
+        free((char *)bundle->declarations[i].name);
+        free((char *)bundle->declarations[i].file);
+    }
+    free(bundle->routes);
+    free(bundle->consumers);
+    free(bundle->timers);
+    free(bundle->declarations);
+}
+
+static void free_config(struct tide_bundle_config *config)
+{
+    free((char *)config->name);
+    free((char *)config->directory);
+    free((char *)config->library);
+    free((char *)config->settings_json);
+    free((char *)config->settings_path);
+    free((char *)config->data_dir);
+}
+
+void tide_bundle_free(struct tide_bundle *bundle)
+{
+    if (!bundle)
+        return;
+    bundle->draining = true;
+    bundle->idle = NULL;
+    tide_bundle_stop_consumers(bundle);
+    tide_bundle_stop_timers(bundle);
+    if (bundle->state)
+        tide_state_free(bundle->state);
+    if (bundle->telling_idle)
+        uv_close((uv_handle_t *)bundle->telling_idle, free_handle);
+    tide_router_free(bundle->router);
+    free(bundle->calls);
+    free_declarations(bundle);
+    free_config(&bundle->config);
+    free(bundle);
+}
+
+/* ---- look ---- */
+
+bool tide_bundle_has_routes(const struct tide_bundle *bundle)
+{
+    return bundle->route_count > 0;
+}
+
+size_t tide_bundle_declarations(const struct tide_bundle *bundle, const struct tide_declaration **list)
+{
+    *list = bundle->declarations;
+    return bundle->declaration_count;
+}
+
+const char *tide_bundle_name(const struct tide_bundle *bundle)
+{
+    return bundle->config.name;
+}
+
+const char *tide_bundle_generation(const struct tide_bundle *bundle)
+{
+    return bundle->generation;
+}
+
+struct tide_state *tide_bundle_state(const struct tide_bundle *bundle)
+{
+    return bundle->state;
+}
+
+void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *from, struct failure *failure)
+{
+    lua_State *L = tide_state_main(bundle->state);
+    bool bug = true;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_failure);
+    lua_pushvalue(from, -1);
+    lua_xmove(from, L, 1);
+    if (lua_pcall(L, 1, 4, 0) == 0) {
+        snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -4));
+        snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -3));
+        failure->retryable = lua_toboolean(L, -2);
+        bug = lua_toboolean(L, -1); /* not a failure that the script passed on */
+        lua_pop(L, 4);
+    } else {
+        *failure = (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true, .message = "unreadable error"};
+        lua_pop(L, 1);
+    }
+    tide_log_event(bundle->config.services->log, bug ? TIDE_LOG_ERROR : TIDE_LOG_WARN, "handler failed",
+                   tide_log_str("bundle", bundle->config.name), tide_log_str("generation", bundle->generation),
+                   tide_log_str("handler", tide_task_label(task)), tide_log_str("code", failure->code),
+                   tide_log_str("message", failure->message),
+                   tide_log_str("traceback", bug ? tide_task_traceback(task) : NULL));
+}

@@ -1,0 +1,127 @@
+/* What a bundle declares while it loads: routes, consumers, publishers, timers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/bundle_internal.h"
+
+static void *grow(lua_State *L, void *array, size_t count, size_t size)
+{
+    void *fresh = realloc(array, (count + 1) * size);
+
+    if (!fresh)
+        luaL_error(L, "not enough memory");
+    memset((char *)fresh + count * size, 0, size);
+    return fresh;
+}
+
+static void note(lua_State *L, struct tide_bundle *bundle, int type, const char *name, int file, int line)
+{
+    struct tide_declaration *declaration;
+
+    bundle->declarations =
+        grow(L, bundle->declarations, bundle->declaration_count, sizeof *bundle->declarations);
+    declaration = &bundle->declarations[bundle->declaration_count++];
+    declaration->type = type;
+    declaration->name = strdup(name);
+    declaration->file = strdup(luaL_optstring(L, file, "?"));
+    declaration->line = (int)luaL_optinteger(L, line, 0);
+}
+
+/* declare_route(spec, body_limit|-1, timeout_ms, file, line): index, or nil and why */
+static int declare_route(lua_State *L)
+{
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    const char *spec = luaL_checkstring(L, 1);
+    struct route *route;
+    struct tide_err err;
+
+    if (!tide_router_add(bundle->router, spec, (int)bundle->route_count, &err)) {
+        lua_pushnil(L);
+        lua_pushstring(L, err.message);
+        return 2;
+    }
+    bundle->routes = grow(L, bundle->routes, bundle->route_count, sizeof *bundle->routes);
+    route = &bundle->routes[bundle->route_count];
+    route->spec = strdup(spec);
+    route->body_limit = (int64_t)luaL_checknumber(L, 2);
+    route->timeout_ms = (int64_t)luaL_checknumber(L, 3);
+    note(L, bundle, TIDE_DECLARED_ROUTE, spec, 4, 5);
+    lua_pushinteger(L, (lua_Integer)bundle->route_count++);
+    return 1;
+}
+
+/* declare_consumer(queue, concurrency, attempts, lease_ms, backoff_ms, backoff_max_ms, timeout_ms, has_on_dead, file, line): index */
+static int declare_consumer(lua_State *L)
+{
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    const char *queue = luaL_checkstring(L, 1);
+    struct consumer *consumer;
+    char label[96];
+
+    bundle->consumers = grow(L, bundle->consumers, bundle->consumer_count, sizeof *bundle->consumers);
+    consumer = calloc(1, sizeof *consumer);
+    if (!consumer)
+        return luaL_error(L, "not enough memory");
+    bundle->consumers[bundle->consumer_count] = consumer;
+    consumer->bundle = bundle;
+    consumer->index = (int)bundle->consumer_count++;
+    consumer->queue = strdup(queue);
+    consumer->how.queue = consumer->queue;
+    consumer->how.prefetch = (unsigned)luaL_checkinteger(L, 2);
+    consumer->how.attempts = (unsigned)luaL_checkinteger(L, 3);
+    consumer->how.lease_ms = (int64_t)luaL_checknumber(L, 4);
+    consumer->how.backoff_ms = (int64_t)luaL_checknumber(L, 5);
+    consumer->how.backoff_max_ms = (int64_t)luaL_checknumber(L, 6);
+    consumer->timeout_ms = (int64_t)luaL_checknumber(L, 7);
+    consumer->has_on_dead = lua_toboolean(L, 8);
+    snprintf(label, sizeof label, "consume %s", queue);
+    consumer->label = strdup(label);
+    note(L, bundle, TIDE_DECLARED_CONSUMER, queue, 9, 10);
+    lua_pushinteger(L, consumer->index);
+    return 1;
+}
+
+/* declare_publisher(queue, file, line) */
+static int declare_publisher(lua_State *L)
+{
+    note(L, tide_bind_bundle(L), TIDE_DECLARED_PUBLISHER, luaL_checkstring(L, 1), 2, 3);
+    return 0;
+}
+
+/* declare_timer(words, interval_ms, timeout_ms, file, line): index */
+static int declare_timer(lua_State *L)
+{
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    const char *words = luaL_checkstring(L, 1);
+    struct timer *timer;
+    char label[96];
+
+    bundle->timers = grow(L, bundle->timers, bundle->timer_count, sizeof *bundle->timers);
+    timer = calloc(1, sizeof *timer);
+    if (!timer)
+        return luaL_error(L, "not enough memory");
+    bundle->timers[bundle->timer_count] = timer;
+    timer->bundle = bundle;
+    timer->index = (int)bundle->timer_count++;
+    timer->interval_ms = (int64_t)luaL_checknumber(L, 2);
+    timer->timeout_ms = (int64_t)luaL_checknumber(L, 3);
+    snprintf(label, sizeof label, "every %s", words);
+    timer->label = strdup(label);
+    note(L, bundle, TIDE_DECLARED_TIMER, words, 4, 5);
+    lua_pushinteger(L, timer->index);
+    return 1;
+}
+
+void tide_bind_declare(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"declare_route", declare_route},
+        {"declare_consumer", declare_consumer},
+        {"declare_publisher", declare_publisher},
+        {"declare_timer", declare_timer},
+        {NULL, NULL},
+    };
+
+    tide_bind_register(L, functions);
+}
