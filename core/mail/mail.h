@@ -14,16 +14,17 @@
 #include "base/log.h"
 
 struct tide_mail_message {
-    const char *from;    /* "name@host" or "Name <name@host>" */
+    const char *from;    /* "name@host" or "Name <name@host>"; NULL in tide_mail_send: the mailer's default */
     const char *to;      /* one address, as from */
     const char *subject; /* UTF-8 */
     const char *text;    /* UTF-8, required */
     const char *html;    /* UTF-8, or NULL: then the message is text/plain alone */
-    const char *id;      /* what makes the message one: same id, same Message-ID; the maildir keeps one. NULL: random */
+    /* What makes the message one: same id, same Message-ID; the maildir keeps one. NULL: random. */
+    const char *id;
 };
 
-/* Checks addresses, refuses CR, LF and NUL in header values (TIDE_ERR_INVALID), and appends the whole message with
- * CRLF lines. `domain` is used for the Message-ID. */
+/* Checks addresses, refuses CR, LF and other controls in header values (TIDE_ERR_INVALID), and appends the
+ * whole message with CRLF lines. `domain` is used for the Message-ID. */
 TIDE_WARN_UNUSED bool tide_mail_build(const struct tide_mail_message *message, const char *domain,
                                       struct tide_buf *out, struct tide_err *err);
 /* "<hash of id@domain>": the same for the same id. */
@@ -32,10 +33,12 @@ void tide_mail_message_id(const char *id, const char *domain, char out[128]);
 struct tide_mailer;
 struct tide_mailer *tide_mailer_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                      const char *default_from, struct tide_err *err);
+/* Blocks until what was sent is delivered; callbacks that were not canceled run inside. */
 void tide_mailer_close(struct tide_mailer *mailer);
 bool tide_mailer_ready(struct tide_mailer *mailer, struct tide_err *err);
 
-/* err NULL: handed over durably. Never inside the call. A message whose id was sent already succeeds without a second one. */
+/* err NULL: handed over durably. Never inside the call. A message whose id was sent already succeeds without
+ * a second one. */
 typedef void tide_mail_cb(void *arg, const struct tide_err *err);
 struct tide_mail_call;
 struct tide_mail_call *tide_mail_send(struct tide_mailer *mailer, const struct tide_mail_message *message,

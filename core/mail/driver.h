@@ -1,0 +1,32 @@
+/*
+ * What a mail driver is: a blocking delivery, made on a thread of the mailer's pool, several at a time.
+ * Cancelling and queueing is the mailer's (mailer.c).
+ */
+#ifndef TIDE_MAIL_DRIVER_H
+#define TIDE_MAIL_DRIVER_H
+
+#include "mail/mail.h"
+
+struct tide_mail_backend;
+
+struct tide_mail_envelope {
+    char from[255], to[255]; /* local@host */
+    char message_id[128];    /* with its angle brackets */
+    const char *data;        /* the whole message, lines end with CRLF */
+    size_t len;
+};
+
+struct tide_mail_driver {
+    const char *scheme;
+    /* `location` is what follows the scheme's colon. */
+    struct tide_mail_backend *(*open)(const char *location, const struct tide_log *log, struct tide_err *err);
+    void (*close)(struct tide_mail_backend *backend);
+    bool (*ready)(struct tide_mail_backend *backend, struct tide_err *err);
+    /* True when the message is handed over durably, or had been before. Bounded in time. */
+    bool (*deliver)(struct tide_mail_backend *backend, const struct tide_mail_envelope *envelope,
+                    struct tide_err *err);
+};
+
+extern const struct tide_mail_driver tide_mail_maildir_driver;
+
+#endif
