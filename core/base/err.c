@@ -22,17 +22,23 @@ bool tide_err_set(struct tide_err *err, const char *code, bool retryable, const 
 bool tide_err_prefix(struct tide_err *err, const char *fmt, ...)
 {
     char old[sizeof err->message];
+    size_t n, room, len;
     va_list args;
-    int n;
 
     if (!err)
         return false;
     memcpy(old, err->message, sizeof old);
     va_start(args, fmt);
-    n = vsnprintf(err->message, sizeof err->message, fmt, args);
+    vsnprintf(err->message, sizeof err->message, fmt, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof err->message)
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
+    n = strlen(err->message);
+    room = sizeof err->message - 1 - n;
+    if (room < 2)
+        return false;
+    memcpy(err->message + n, ": ", 2);
+    len = strnlen(old, room - 2);
+    memcpy(err->message + n + 2, old, len);
+    err->message[n + 2 + len] = '\0';
     return false;
 }
 
@@ -45,6 +51,7 @@ bool tide_err_errno(struct tide_err *err, int errnum, const char *what)
     switch (errnum) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG: /* a limit on file sizes */
         code = TIDE_ERR_FULL;
         retryable = true;
         break;

@@ -22,8 +22,6 @@ static struct tide_blob_files *files_of(struct tide_blob_backend *backend)
 
 bool tide_blob_files_error(struct tide_err *err, int errnum, const char *what)
 {
-    if (errnum == EFBIG)
-        return tide_err_set(err, TIDE_ERR_FULL, true, "blob: %s: %s", what, strerror(errnum));
     tide_err_errno(err, errnum, what);
     return tide_err_prefix(err, "blob");
 }

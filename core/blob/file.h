@@ -24,7 +24,7 @@ struct tide_blob_files {
     struct tide_blob_index *index;
 };
 
-/* False with err; a full disk and a file size limit are TIDE_ERR_FULL. */
+/* Fills err as tide_err_errno does. Returns false. */
 bool tide_blob_files_error(struct tide_err *err, int errnum, const char *what);
 
 /* A directory descriptor of where the file of an id lives, created when missing; -1 with err. */
