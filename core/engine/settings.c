@@ -344,6 +344,11 @@ const struct tide_settings_bundle *tide_settings_bundle(const struct tide_settin
     return NULL;
 }
 
+const char *tide_settings_address(const struct tide_settings_bundle *bundle)
+{
+    return bundle->listen && strcmp(bundle->listen, "off") != 0 ? bundle->listen : NULL;
+}
+
 void tide_settings_log(const struct tide_settings *settings, struct tide_log *log, const char *process)
 {
     tide_log_init(log, STDERR_FILENO, (enum tide_log_format)settings->log_format,

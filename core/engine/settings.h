@@ -22,7 +22,7 @@
 struct tide_settings_bundle {
     char *name;
     char *directory;
-    char *listen;        /* "host:port", NULL: none */
+    char *listen;        /* "host:port"; "off"; NULL: nobody said where */
     char *settings_json; /* its own settings, a JSON object: checked by the bundle */
 };
 
@@ -75,6 +75,8 @@ TIDE_WARN_UNUSED bool tide_settings_import(struct tide_settings *settings, const
 
 const struct tide_settings_bundle *tide_settings_bundle(const struct tide_settings *settings,
                                                         const char *name);
+/* Where the bundle listens, or NULL. */
+const char *tide_settings_address(const struct tide_settings_bundle *bundle);
 void tide_settings_log(const struct tide_settings *settings, struct tide_log *log, const char *process);
 
 /* Appends the URL with "***" for its password. */

@@ -204,9 +204,9 @@ static char *listen_of(struct tide_settings_load *load, const char *bundle)
         text = extra->text;
         origin = extra->origin;
     }
-    if (!text || strcmp(text, "off") == 0)
+    if (!text)
         return NULL;
-    if (!tide_setting_is_address(text)) {
+    if (strcmp(text, "off") != 0 && !tide_setting_is_address(text)) {
         tide_settings_refuse(load, origin, "'%.60s' is not an address, as in %s = \"127.0.0.1:8080\"", text,
                              bundle);
         return NULL;
@@ -384,7 +384,7 @@ static void check_addresses(struct tide_settings_load *load)
     const struct tide_settings *settings = load->settings;
 
     for (size_t i = 0; i < settings->bundle_count; i++) {
-        const char *address = settings->bundles[i].listen, *other = NULL;
+        const char *address = tide_settings_address(&settings->bundles[i]), *other = NULL;
         if (!address || strcmp(strrchr(address, ':'), ":0") == 0)
             continue;
         if (settings->admin && strcmp(settings->admin, address) == 0)

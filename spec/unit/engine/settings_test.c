@@ -159,8 +159,9 @@ static void reads_a_file(void **state)
     assert_int_equal(settings.connections_per_address, 1024);
     assert_int_equal(settings.min_rate, 0);
     assert_int_equal(settings.bundle_count, 2);
-    assert_null(settings.bundles[0].listen);
-    assert_string_equal(settings.bundles[1].listen, "0.0.0.0:8081");
+    assert_string_equal(settings.bundles[0].listen, "off");
+    assert_null(tide_settings_address(&settings.bundles[0]));
+    assert_string_equal(tide_settings_address(&settings.bundles[1]), "0.0.0.0:8081");
     assert_string_equal(
         settings.bundles[1].settings_json,
         "{\"list\":[\"a\",1],\"max_upload\":\"5GiB\",\"n\":2,\"nested\":{\"deep\":\"x\\\"y\"},\"on\":false}");

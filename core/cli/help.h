@@ -1,0 +1,12 @@
+/* What --help prints. */
+#ifndef TIDE_CLI_HELP_H
+#define TIDE_CLI_HELP_H
+
+#include <stdio.h>
+
+#include "cli/command.h"
+
+void tide_help_all(FILE *out, const struct tide_command *commands, size_t count);
+void tide_help_command(FILE *out, const struct tide_command *command);
+
+#endif

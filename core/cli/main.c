@@ -1,0 +1,156 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/help.h"
+#include "cli/options.h"
+#include "engine/suggest.h"
+#include "engine/worker.h"
+
+static const struct tide_option run_options[] = {
+    {"dev", 0, NULL,
+     "while all listeners are on loopback: make the user georgio@email.com, show how to use it"},
+    {0}};
+
+static const struct tide_option routes_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
+
+static const struct tide_option convert_options[] = {
+    {"quality", 'q', "V0..V9|64k..320k", "variable or constant bit rate (V2)"},
+    {"title", 't', "TEXT", "title in the MP3"},
+    {"json", 0, NULL, "print the result as JSON, no progress"},
+    {"timeout", 0, "DURATION", "give up after it (25m)"},
+    {0}};
+
+static const struct tide_option user_options[] = {
+    {"admin", 0, NULL, "add: as an admin"},
+    {"password-stdin", 0, NULL, "add, passwd: the password is the first line of the standard input"},
+    {"password-file", 0, "FILE", "add, passwd: the password is the first line of FILE"},
+    {"json", 0, NULL, "list: as JSON"},
+    {0}};
+
+static const struct tide_option queue_options[] = {
+    {"state", 's', "dead|ready|delayed|leased", "show, purge: which messages (dead)"},
+    {"limit", 'n', "N", "show: at most so many (100)"},
+    {"all", 'a', NULL, "retry: all dead letters of the queue"},
+    {"json", 0, NULL, "list, show: as JSON"},
+    {0}};
+
+static const struct tide_option new_options[] = {{"dir", 'd', "DIR", "directory of the bundles (scripts)"},
+                                                 {0}};
+
+static const struct tide_command commands[] = {
+    {"run", "", 0, 0, "serve in the foreground until SIGTERM or Ctrl-C (a second one stops at once)", NULL,
+     run_options, true, tide_cli_run},
+    {"check", "", 0, 0, "load every bundle without serving and tell what is wrong", NULL, NULL, true,
+     tide_cli_check},
+    {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
+     routes_options, true, tide_cli_routes},
+    {"convert", "IN OUT", 2, 2, "convert one video or sound file to MP3", NULL, convert_options, false,
+     tide_cli_convert},
+    {"user", "add|list|passwd|role [EMAIL] [on|off]", 1, 4, "users of the bundle auth",
+     "  tidemill user add EMAIL [--admin]\n"
+     "  tidemill user list\n"
+     "  tidemill user passwd EMAIL\n"
+     "  tidemill user role EMAIL admin on|off\n"
+     "Passwords are asked for on the terminal unless an option says where they are.\n",
+     user_options, true, tide_cli_user},
+    {"queue", "list|show|retry|purge [QUEUE] [ID]", 1, 3,
+     "look into queues and mend them, dead letters included",
+     "  tidemill queue list                  how many messages are where\n"
+     "  tidemill queue show QUEUE            dead letters with their reasons\n"
+     "  tidemill queue retry QUEUE ID|--all  dead letters back to their queue\n"
+     "  tidemill queue purge QUEUE           delete dead letters\n",
+     queue_options, true, tide_cli_queue},
+    {"new", "NAME", 1, 1, "make a bundle with a route, a consumer and a spec", NULL, new_options, false,
+     tide_cli_new},
+};
+
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static const struct tide_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[COMMANDS + 1];
+    const char *nearest;
+
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[i] = commands[i].name;
+    names[COMMANDS] = "help";
+    nearest = tide_suggest(name, names, COMMANDS + 1);
+    fprintf(stderr, "tidemill: unknown command '%s'", name);
+    if (nearest)
+        fprintf(stderr, " (did you mean '%s'?)", nearest);
+    fputs("\nknown are", stderr);
+    for (size_t i = 0; i <= COMMANDS; i++)
+        fprintf(stderr, "%s %s", i ? "," : "", names[i]);
+    fputs("; tidemill --help tells more\n", stderr);
+    return TIDE_EXIT_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    const struct tide_command *command;
+    struct tide_buf text;
+
+    if (argc == 0) {
+        tide_help_all(stdout, commands, COMMANDS);
+        return TIDE_EXIT_GOOD;
+    }
+    if (strcmp(argv[0], "settings") == 0) {
+        tide_buf_init(&text, 1 << 20);
+        tide_settings_help(&text);
+        fputs(text.data, stdout);
+        tide_buf_release(&text);
+        return TIDE_EXIT_GOOD;
+    }
+    command = find_command(argv[0]);
+    if (!command)
+        return unknown_command(argv[0]);
+    tide_help_command(stdout, command);
+    return TIDE_EXIT_GOOD;
+}
+
+static int run_command(const struct tide_command *command, int argc, char **argv)
+{
+    struct tide_cli cli = {.command = command};
+
+    switch (tide_options_parse(&cli, argc, argv)) {
+    case TIDE_OPTIONS_HELP:
+        tide_help_command(stdout, command);
+        return TIDE_EXIT_GOOD;
+    case TIDE_OPTIONS_WRONG:
+        return TIDE_EXIT_USAGE;
+    case TIDE_OPTIONS_GOOD:
+        break;
+    }
+    if (cli.argc < command->least || cli.argc > command->most)
+        return tide_cli_usage(&cli, cli.argc < command->least ? "something is missing" : "too many words");
+    return command->run(&cli);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "--help";
+    const struct tide_command *command;
+
+    if (argc == 3 && strcmp(name, "worker") == 0) /* engine/worker.h: not for people */
+        return tide_worker_main((unsigned)strtoul(argv[2], NULL, 10));
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        int code = help(argc > 2 ? argc - 2 : 0, argv + 2);
+        return argc > 1 ? code : TIDE_EXIT_USAGE;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        puts("tidemill " TIDE_VERSION);
+        return TIDE_EXIT_GOOD;
+    }
+    command = find_command(name);
+    return command ? run_command(command, argc - 1, argv + 1) : unknown_command(name);
+}

@@ -1,0 +1,204 @@
+/* tidemill queue: beside a running engine. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/command.h"
+#include "engine/services.h"
+
+#define MAX_QUEUES 1000
+#define MAX_SHOWN 100
+
+static int fail(const struct tide_err *err)
+{
+    return tide_cli_fail("%s", err->message);
+}
+
+static void print_text(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) { /* a terminal is not told what a message says */
+        unsigned char c = (unsigned char)text[i];
+        putchar(c >= 0x20 && c != 0x7f ? c : ' ');
+    }
+}
+
+static void print_json_text(const char *text, size_t len)
+{
+    struct tide_buf json;
+
+    tide_buf_init(&json, 8 << 20);
+    tide_buf_json(&json, text, len);
+    fputs(json.data, stdout);
+    tide_buf_release(&json);
+}
+
+static int list(const struct tide_cli *cli, struct tide_queue_broker *broker)
+{
+    struct tide_queue_stat *stats = calloc(MAX_QUEUES, sizeof *stats);
+    bool json = tide_cli_value(cli, "json") != NULL;
+    struct tide_err err;
+    int count;
+
+    if (!stats)
+        return tide_cli_fail("out of memory");
+    count = tide_queue_stats(broker, stats, MAX_QUEUES, &err);
+    if (count >= 0)
+        printf(json ? "[" : "%-24s %8s %8s %8s %8s\n", "queue", "ready", "delayed", "leased", "dead");
+    for (int i = 0; i < count; i++)
+        printf(json ? "%s{\"queue\":\"%s\",\"ready\":%" PRId64 ",\"delayed\":%" PRId64 ",\"leased\":%" PRId64
+                      ",\"dead\":%" PRId64 "}"
+                    : "%s%-24s %8" PRId64 " %8" PRId64 " %8" PRId64 " %8" PRId64 "\n",
+               json && i ? "," : "", stats[i].queue, stats[i].ready, stats[i].delayed, stats[i].leased,
+               stats[i].dead);
+    if (count >= 0 && json)
+        puts("]");
+    free(stats);
+    return count < 0 ? fail(&err) : TIDE_EXIT_GOOD;
+}
+
+static void show_json(const struct tide_queue_dead *message, bool first)
+{
+    printf("%s{\"id\":%" PRId64 ",\"attempts\":%u,\"published_ms\":%" PRId64 ",\"died_ms\":%" PRId64
+           ",\"code\":",
+           first ? "" : ",\n ", message->id, message->attempts, message->published_ms, message->died_ms);
+    print_json_text(message->code ? message->code : "", message->code ? strlen(message->code) : 0);
+    fputs(",\"reason\":", stdout);
+    print_json_text(message->reason ? message->reason : "", message->reason ? strlen(message->reason) : 0);
+    fputs(",\"payload\":", stdout);
+    print_json_text(message->payload, message->len);
+    putchar('}');
+}
+
+static void show_text(const struct tide_queue_dead *message)
+{
+    char published[25];
+
+    tide_clock_format(message->published_ms, published);
+    printf("%" PRId64 "  published %s, %u attempt%s", message->id, published, message->attempts,
+           message->attempts == 1 ? "" : "s");
+    if (message->code && *message->code) {
+        printf("\n    %s: ", message->code);
+        print_text(message->reason ? message->reason : "", message->reason ? strlen(message->reason) : 0);
+    }
+    fputs("\n    ", stdout);
+    print_text(message->payload, message->len);
+    putchar('\n');
+}
+
+static const char *state_of(const struct tide_cli *cli)
+{
+    const char *state = tide_cli_value(cli, "state");
+
+    return state ? state : "dead";
+}
+
+static int show(const struct tide_cli *cli, struct tide_queue_broker *broker)
+{
+    const char *limit = tide_cli_value(cli, "limit");
+    bool json = tide_cli_value(cli, "json") != NULL;
+    struct tide_queue_dead *messages = NULL;
+    struct tide_err err;
+    int max = limit ? atoi(limit) : MAX_SHOWN, count;
+
+    if (max < 1 || max > 100000)
+        return tide_cli_usage(cli, "--limit is a number from 1 to 100000");
+    count = tide_queue_list(broker, cli->argv[1], state_of(cli), max, &messages, &err);
+    if (count < 0)
+        return fail(&err);
+    if (json)
+        putchar('[');
+    for (int i = 0; i < count; i++) {
+        if (json)
+            show_json(&messages[i], i == 0);
+        else
+            show_text(&messages[i]);
+    }
+    if (json)
+        puts("]");
+    else if (count == 0)
+        printf("no %s message in the queue '%s'\n", state_of(cli), cli->argv[1]);
+    tide_queue_dead_free(messages, count);
+    return TIDE_EXIT_GOOD;
+}
+
+static int retry(const struct tide_cli *cli, struct tide_queue_broker *broker)
+{
+    bool all = tide_cli_value(cli, "all") != NULL;
+    struct tide_err err;
+    int64_t id = 0, count;
+    char *end = NULL;
+
+    if (all == (cli->argc == 3))
+        return tide_cli_usage(cli, "retry: which one? Give an id, or --all");
+    if (!all) {
+        id = strtoll(cli->argv[2], &end, 10);
+        if (*end || id <= 0)
+            return tide_cli_usage(cli, "'%s' is not the id of a message", cli->argv[2]);
+    }
+    count = tide_queue_dead_retry(broker, cli->argv[1], id, &err);
+    if (count < 0)
+        return fail(&err);
+    if (count == 0 && !all)
+        return tide_cli_fail("no dead letter %" PRId64 " in the queue '%s'", id, cli->argv[1]);
+    printf("%" PRId64 " back in the queue '%s'\n", count, cli->argv[1]);
+    return TIDE_EXIT_GOOD;
+}
+
+static int purge(const struct tide_cli *cli, struct tide_queue_broker *broker)
+{
+    struct tide_err err;
+    int64_t count = tide_queue_purge(broker, cli->argv[1], state_of(cli), &err);
+
+    if (count < 0)
+        return fail(&err);
+    printf("%" PRId64 " %s deleted from the queue '%s'\n", count, state_of(cli), cli->argv[1]);
+    return TIDE_EXIT_GOOD;
+}
+
+static const struct {
+    const char *name;
+    int least, most;
+    int (*run)(const struct tide_cli *cli, struct tide_queue_broker *broker);
+} verbs[] = {{"list", 1, 1, list}, {"show", 2, 2, show}, {"retry", 2, 3, retry}, {"purge", 2, 2, purge}};
+
+static int with_broker(const struct tide_cli *cli, const struct tide_settings *settings, size_t verb)
+{
+    struct tide_services services;
+    struct tide_err err;
+    struct tide_log log;
+    uv_loop_t loop;
+    int code;
+
+    tide_cli_log(&log);
+    uv_loop_init(&loop);
+    if (tide_services_open(&services, settings, TIDE_WITH_QUEUE, &loop, &log, NULL, &err)) {
+        code = verbs[verb].run(cli, services.queue);
+        tide_services_close(&services);
+    } else {
+        code = fail(&err);
+    }
+    tide_services_close_loop(&loop, &log);
+    return code;
+}
+
+int tide_cli_queue(struct tide_cli *cli)
+{
+    struct tide_settings settings;
+    size_t verb;
+    int code;
+
+    for (verb = 0; verb < 4 && strcmp(verbs[verb].name, cli->argv[0]) != 0; verb++)
+        ;
+    if (verb == 4)
+        return tide_cli_usage(cli, "'%s' is none of list, show, retry, purge", cli->argv[0]);
+    if (cli->argc < verbs[verb].least || cli->argc > verbs[verb].most)
+        return tide_cli_usage(cli, "%s: too %s words", cli->argv[0],
+                              cli->argc < verbs[verb].least ? "few" : "many");
+    if (!tide_cli_settings(cli, &settings))
+        return TIDE_EXIT_FAILED;
+    code = with_broker(cli, &settings, verb);
+    tide_settings_release(&settings);
+    return code;
+}

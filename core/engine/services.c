@@ -1,0 +1,165 @@
+#include "engine/services.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/lock.h"
+
+#define CRYPTO_QUEUE 256 /* logins that wait for a hash; a further one gets 503 */
+
+static bool blame(struct tide_err *err, const char *setting, const char *url)
+{
+    struct tide_buf shown;
+
+    tide_buf_init(&shown, 512);
+    tide_settings_redact(url, &shown);
+    tide_err_prefix(err, "setting '%s' (%s)", setting, shown.data ? shown.data : "");
+    tide_buf_release(&shown);
+    return false;
+}
+
+static bool open_stores(struct tide_services *services, const struct tide_settings *settings, unsigned which,
+                        struct tide_err *err)
+{
+    uv_loop_t *loop = services->loop;
+    const struct tide_log *log = services->log;
+
+    if ((which & TIDE_WITH_SQL) && !(services->sql = tide_sql_open(loop, log, settings->sql, err)))
+        return blame(err, "sql", settings->sql);
+    if ((which & TIDE_WITH_QUEUE) &&
+        !(services->queue = tide_queue_broker_open(loop, log, settings->queue, err)))
+        return blame(err, "queue", settings->queue);
+    if ((which & TIDE_WITH_BLOB) && !(services->blob = tide_blob_store_open(loop, log, settings->blob, err)))
+        return blame(err, "blob", settings->blob);
+    if ((which & TIDE_WITH_MAIL) &&
+        !(services->mail = tide_mailer_open(loop, log, settings->mail, settings->mail_from, err)))
+        return blame(err, "mail", settings->mail);
+    return true;
+}
+
+bool tide_services_open(struct tide_services *services, const struct tide_settings *settings, unsigned which,
+                        uv_loop_t *loop, const struct tide_log *log, struct tide_metrics *metrics,
+                        struct tide_err *err)
+{
+    *services = (struct tide_services){
+        .loop = loop, .log = log, .metrics = metrics, .media_helper = settings->media_helper};
+    if ((which & TIDE_WITH_HTTP) && !tide_http_client_global_init(err)) /* before the first thread */
+        return false;
+    if (which && !tide_lock_make_directory(settings->data, err))
+        return false;
+    if (open_stores(services, settings, which, err) &&
+        (!(which & TIDE_WITH_HTTP) || (services->http = tide_http_client_new(loop, NULL, err))) &&
+        (!(which & TIDE_WITH_CRYPTO) ||
+         (services->crypto = tide_pool_new(loop, "crypto", 2, CRYPTO_QUEUE, err))))
+        return true;
+    tide_services_close(services);
+    return false;
+}
+
+void tide_services_close(struct tide_services *services)
+{
+    if (services->crypto)
+        tide_pool_free(services->crypto);
+    if (services->http)
+        tide_http_client_free(services->http);
+    if (services->mail)
+        tide_mailer_close(services->mail);
+    if (services->queue)
+        tide_queue_broker_close(services->queue);
+    if (services->blob)
+        tide_blob_store_close(services->blob);
+    if (services->sql)
+        tide_sql_close(services->sql);
+    services->crypto = NULL;
+    services->http = NULL;
+    services->mail = NULL;
+    services->queue = NULL;
+    services->blob = NULL;
+    services->sql = NULL;
+}
+
+struct tide_bundle *tide_services_load(const struct tide_services *services,
+                                       const struct tide_settings *settings,
+                                       const struct tide_settings_bundle *bundle, struct tide_buf *report)
+{
+    struct tide_bundle_config config = {.name = bundle->name,
+                                        .directory = bundle->directory,
+                                        .library = settings->library,
+                                        .settings_json = bundle->settings_json,
+                                        .settings_path = settings->path ? settings->path : "settings",
+                                        .data_dir = settings->data,
+                                        .memory_max = (size_t)settings->script_memory,
+                                        .services = services};
+
+    return tide_bundle_load(&config, report);
+}
+
+static bool has_schema(const struct tide_settings_bundle *bundle, char *path, size_t size)
+{
+    return snprintf(path, size, "%s/schema", bundle->directory) < (int)size && access(path, R_OK | X_OK) == 0;
+}
+
+static bool migrate_all(struct tide_sql_db *db, const struct tide_settings *settings, struct tide_err *err)
+{
+    char path[1024];
+
+    for (size_t i = 0; i < settings->bundle_count; i++)
+        if (has_schema(&settings->bundles[i], path, sizeof path) &&
+            !tide_sql_migrate(db, settings->bundles[i].name, path, err))
+            return false;
+    return true;
+}
+
+bool tide_services_migrate(const struct tide_settings *settings, const struct tide_log *log,
+                           struct tide_err *err)
+{
+    struct tide_services services;
+    uv_loop_t loop;
+    bool ok;
+
+    uv_loop_init(&loop);
+    ok = tide_services_open(&services, settings, TIDE_WITH_SQL, &loop, log, NULL, err);
+    if (ok) {
+        ok = migrate_all(services.sql, settings, err);
+        tide_services_close(&services);
+    }
+    return tide_services_close_loop(&loop, log) && ok;
+}
+
+/* ---- the end of a loop ---- */
+
+static void name_handle(uv_handle_t *handle, void *arg)
+{
+    struct tide_buf *names = arg;
+
+    if (!uv_is_closing(handle))
+        tide_buf_printf(names, "%s%s%s", names->len ? " " : "", uv_handle_type_name(handle->type),
+                        uv_is_active(handle) ? "" : " (idle)");
+}
+
+static void stop_loop(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+bool tide_services_close_loop(uv_loop_t *loop, const struct tide_log *log)
+{
+    struct tide_buf names;
+    uv_timer_t timer;
+
+    uv_timer_init(loop, &timer);
+    uv_timer_start(&timer, stop_loop, 1000, 0);
+    uv_unref((uv_handle_t *)&timer);
+    uv_run(loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(loop, UV_RUN_NOWAIT);
+    if (uv_loop_close(loop) == 0)
+        return true;
+    tide_buf_init(&names, 4096);
+    uv_walk(loop, name_handle, &names);
+    tide_log_event(log, TIDE_LOG_ERROR, "handles left open",
+                   tide_log_str("handles", names.data ? names.data : ""));
+    tide_buf_release(&names);
+    return false;
+}

@@ -1,0 +1,42 @@
+/* Opens what the bindings of a process use, from the settings. Worker, command line. Loop thread; opening
+ * blocks. */
+#ifndef TIDE_ENGINE_SERVICES_H
+#define TIDE_ENGINE_SERVICES_H
+
+#include "bind/bundle.h"
+#include "bind/services.h"
+#include "engine/settings.h"
+
+enum {
+    TIDE_WITH_SQL = 1,
+    TIDE_WITH_QUEUE = 2,
+    TIDE_WITH_BLOB = 4,
+    TIDE_WITH_MAIL = 8,
+    TIDE_WITH_HTTP = 16,
+    TIDE_WITH_CRYPTO = 32,
+    TIDE_WITH_ALL = 63
+};
+
+/* `which`: TIDE_WITH_* together; the others stay NULL. log and metrics outlive the services. On false nothing
+ * is held, and the error names the setting. */
+TIDE_WARN_UNUSED bool tide_services_open(struct tide_services *services, const struct tide_settings *settings,
+                                         unsigned which, uv_loop_t *loop, const struct tide_log *log,
+                                         struct tide_metrics *metrics, struct tide_err *err);
+/* Bundles must be freed before. The loop must run once more to close what has handles. */
+void tide_services_close(struct tide_services *services);
+
+/* Loads one bundle of the settings. NULL: report. */
+struct tide_bundle *tide_services_load(const struct tide_services *services,
+                                       const struct tide_settings *settings,
+                                       const struct tide_settings_bundle *bundle, struct tide_buf *report);
+
+/* Brings the tables of all bundles (<bundle>/schema/) up to date. Blocks. Before anything else uses the
+ * database. */
+TIDE_WARN_UNUSED bool tide_services_migrate(const struct tide_settings *settings, const struct tide_log *log,
+                                            struct tide_err *err);
+
+/* Runs the loop until its handles are closed and closes it. False when handles were left open for a second:
+ * their number and kinds are logged as an error. */
+bool tide_services_close_loop(uv_loop_t *loop, const struct tide_log *log);
+
+#endif

@@ -1,0 +1,328 @@
+#include "engine/supervisor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "engine/lock.h"
+#include "engine/services.h"
+#include "engine/supervisor_internal.h"
+
+#define MAX_SETTINGS (16 << 20)
+#define KILL_AFTER_MS 2000 /* behind the grace that the workers keep themselves */
+
+/* ---- what is opened before the first worker ---- */
+
+static void split_address(const char *address, struct tide_listener *listener)
+{
+    const char *colon = strrchr(address, ':');
+
+    snprintf(listener->host, sizeof listener->host, "%.*s", (int)(colon - address), address);
+}
+
+static bool listen_for(struct tide_supervisor *supervisor, const struct tide_settings_bundle *bundle,
+                       struct tide_err *err)
+{
+    struct tide_listener *listener = &supervisor->listeners[supervisor->listener_count];
+    const char *address = tide_settings_address(bundle);
+
+    if (!address)
+        return true;
+    listener->fds = calloc(supervisor->child_count, sizeof *listener->fds);
+    if (!listener->fds)
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
+    if (!tide_http_listen(address, listener->fds, supervisor->child_count, &listener->port, err)) {
+        free(listener->fds);
+        return tide_err_prefix(err, "listen.%s = %s", bundle->name, address);
+    }
+    listener->bundle = bundle->name;
+    split_address(address, listener);
+    supervisor->listener_count++;
+    return true;
+}
+
+static bool listen_all(struct tide_supervisor *supervisor, struct tide_err *err)
+{
+    const struct tide_settings *settings = supervisor->settings;
+
+    for (size_t i = 0; i < settings->bundle_count; i++)
+        if (!listen_for(supervisor, &settings->bundles[i], err))
+            return false;
+    if (!settings->admin)
+        return true;
+    if (tide_http_listen(settings->admin, &supervisor->admin_fd, 1, &supervisor->admin_port, err))
+        return true;
+    supervisor->admin_fd = -1;
+    return tide_err_prefix(err, "listen.admin = %s", settings->admin);
+}
+
+/* The settings as the workers will read them; sealed, so that no worker can change another's. */
+static bool export_settings(struct tide_supervisor *supervisor, struct tide_err *err)
+{
+    struct tide_buf bytes;
+    bool ok;
+
+    tide_buf_init(&bytes, MAX_SETTINGS);
+    supervisor->settings_fd = memfd_create("tidemill-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ok = supervisor->settings_fd >= 0 && tide_settings_export(supervisor->settings, &bytes) &&
+         pwrite(supervisor->settings_fd, bytes.data, bytes.len, 0) == (ssize_t)bytes.len &&
+         fcntl(supervisor->settings_fd, F_ADD_SEALS,
+               F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0;
+    if (bytes.data)
+        explicit_bzero(bytes.data, bytes.len);
+    tide_buf_release(&bytes);
+    return ok || tide_err_errno(err, errno, "settings for the workers");
+}
+
+static bool prepare(struct tide_supervisor *supervisor, struct tide_err *err)
+{
+    const struct tide_supervisor_options *options = supervisor->options;
+
+    return tide_lock_data(supervisor->settings->data, &supervisor->lock_fd, err) &&
+           listen_all(supervisor, err) &&
+           tide_services_migrate(supervisor->settings, &supervisor->log, err) &&
+           (!options->prepare || options->prepare(options->arg, err)) && export_settings(supervisor, err) &&
+           (!supervisor->settings->admin || tide_admin_start(supervisor, err));
+}
+
+/* ---- the end ---- */
+
+static void close_sockets(struct tide_supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->listener_count; i++) {
+        struct tide_listener *listener = &supervisor->listeners[i];
+        for (unsigned k = 0; listener->fds && k < supervisor->child_count; k++)
+            close(listener->fds[k]);
+        free(listener->fds);
+        listener->fds = NULL;
+    }
+}
+
+static void admin_closed(void *arg)
+{
+    struct tide_supervisor *supervisor = arg;
+
+    close(supervisor->admin_fd);
+    supervisor->admin_fd = -1;
+}
+
+static bool any_running(const struct tide_supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].running || supervisor->children[i].attached)
+            return true;
+    return false;
+}
+
+static void finish_if_empty(struct tide_supervisor *supervisor)
+{
+    if (any_running(supervisor))
+        return;
+    for (size_t i = 0; i < sizeof supervisor->signals / sizeof supervisor->signals[0]; i++)
+        if (!uv_is_closing((uv_handle_t *)&supervisor->signals[i]))
+            uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
+    if (!uv_is_closing((uv_handle_t *)&supervisor->grace))
+        uv_close((uv_handle_t *)&supervisor->grace, NULL);
+    if (supervisor->admin)
+        tide_http_server_close(supervisor->admin, admin_closed, supervisor);
+    supervisor->admin = NULL;
+}
+
+static void kill_all(struct tide_supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        tide_child_kill(&supervisor->children[i]);
+}
+
+static void on_grace(uv_timer_t *timer)
+{
+    struct tide_supervisor *supervisor = timer->data;
+
+    tide_log_event(&supervisor->log, TIDE_LOG_WARN, "workers did not stop within the grace time: killed",
+                   tide_log_int("grace_ms", supervisor->settings->grace_ms));
+    kill_all(supervisor);
+}
+
+void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
+{
+    if (supervisor->state == TIDE_SUPERVISOR_STOPPING)
+        return;
+    supervisor->state = TIDE_SUPERVISOR_STOPPING;
+    supervisor->exit_code = exit_code;
+    uv_timer_start(&supervisor->grace, on_grace, (uint64_t)(supervisor->settings->grace_ms + KILL_AFTER_MS),
+                   0);
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        tide_child_drain(&supervisor->children[i]);
+    close_sockets(supervisor);
+    finish_if_empty(supervisor);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct tide_supervisor *supervisor = handle->data;
+
+    if (number == SIGHUP)
+        return;
+    if (supervisor->state == TIDE_SUPERVISOR_STOPPING) {
+        tide_log_event(&supervisor->log, TIDE_LOG_WARN, "stopping at once",
+                       tide_log_str("signal", strsignal(number)));
+        kill_all(supervisor);
+        return;
+    }
+    tide_log_event(&supervisor->log, TIDE_LOG_INFO, "stopping", tide_log_str("signal", strsignal(number)),
+                   tide_log_int("grace_ms", supervisor->settings->grace_ms));
+    tide_supervisor_stop(supervisor, 0);
+}
+
+/* ---- what the children tell ---- */
+
+static void tell_ready(struct tide_supervisor *supervisor)
+{
+    size_t count = supervisor->listener_count + (supervisor->settings->admin ? 1 : 0);
+    struct tide_supervisor_listener *list = calloc(count + 1, sizeof *list);
+    struct tide_listener admin = {0};
+
+    if (!list || !supervisor->options->ready) {
+        free(list);
+        return;
+    }
+    for (size_t i = 0; i < supervisor->listener_count; i++)
+        list[i] = (struct tide_supervisor_listener){.bundle = supervisor->listeners[i].bundle,
+                                                    .host = supervisor->listeners[i].host,
+                                                    .port = supervisor->listeners[i].port};
+    if (supervisor->settings->admin) {
+        split_address(supervisor->settings->admin, &admin);
+        list[count - 1] = (struct tide_supervisor_listener){
+            .bundle = "admin", .host = admin.host, .port = supervisor->admin_port};
+    }
+    supervisor->options->ready(supervisor->options->arg, list, count);
+    free(list);
+}
+
+static void log_listeners(struct tide_supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->listener_count; i++)
+        tide_log_event(&supervisor->log, TIDE_LOG_INFO, "listening",
+                       tide_log_str("bundle", supervisor->listeners[i].bundle),
+                       tide_log_str("host", supervisor->listeners[i].host),
+                       tide_log_int("port", supervisor->listeners[i].port));
+    if (supervisor->settings->admin)
+        tide_log_event(&supervisor->log, TIDE_LOG_INFO, "listening", tide_log_str("bundle", "admin"),
+                       tide_log_str("address", supervisor->settings->admin),
+                       tide_log_int("port", supervisor->admin_port));
+}
+
+void tide_supervisor_child_ready(struct tide_supervisor *supervisor)
+{
+    if (supervisor->state != TIDE_SUPERVISOR_STARTING)
+        return;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].state != TIDE_WORKER_READY)
+            return;
+    supervisor->state = TIDE_SUPERVISOR_RUNNING;
+    log_listeners(supervisor);
+    tide_log_event(&supervisor->log, TIDE_LOG_INFO, "ready", tide_log_int("workers", supervisor->child_count),
+                   tide_log_int("bundles", (int64_t)supervisor->settings->bundle_count),
+                   tide_log_int("pid", getpid()),
+                   tide_log_int("ms", tide_clock_monotonic_ms() - supervisor->started_ms));
+    tell_ready(supervisor);
+}
+
+void tide_supervisor_child_gone(struct tide_supervisor *supervisor, struct tide_child *child)
+{
+    if (supervisor->state == TIDE_SUPERVISOR_STOPPING) {
+        finish_if_empty(supervisor);
+    } else if (supervisor->state == TIDE_SUPERVISOR_STARTING && child->failed) {
+        /* All workers would say the same: once is enough. */
+        fprintf(stderr, "%s", child->report.data ? child->report.data : "a worker can't start\n");
+        tide_supervisor_stop(supervisor, 1);
+    } else if (supervisor->state == TIDE_SUPERVISOR_STARTING && child->restarts >= 3) {
+        fprintf(stderr, "tidemill: worker %u died at its start four times; see the log\n", child->index);
+        tide_supervisor_stop(supervisor, 1);
+    }
+}
+
+/* ---- life ---- */
+
+static bool init(struct tide_supervisor *supervisor, struct tide_err *err)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    const struct tide_settings *settings = supervisor->settings;
+
+    uv_loop_init(&supervisor->loop);
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < 3; i++) {
+        uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
+        supervisor->signals[i].data = supervisor;
+        uv_signal_start(&supervisor->signals[i], on_signal, numbers[i]);
+    }
+    uv_timer_init(&supervisor->loop, &supervisor->grace);
+    supervisor->grace.data = supervisor;
+    supervisor->listeners = calloc(settings->bundle_count + 1, sizeof *supervisor->listeners);
+    supervisor->children = calloc((size_t)settings->workers, sizeof *supervisor->children);
+    supervisor->metrics = tide_metrics_map(-1, err);
+    if (!supervisor->listeners || !supervisor->children || !supervisor->metrics)
+        return supervisor->metrics ? tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory") : false;
+    supervisor->child_count = (unsigned)settings->workers;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (!tide_child_init(supervisor, &supervisor->children[i], i, err)) {
+            supervisor->child_count = i + 1;
+            return false;
+        }
+    return true;
+}
+
+static bool spawn_all(struct tide_supervisor *supervisor, struct tide_err *err)
+{
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (!tide_child_spawn(&supervisor->children[i], err))
+            return false;
+    return true;
+}
+
+static void release(struct tide_supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        tide_child_release(&supervisor->children[i]);
+    tide_services_close_loop(&supervisor->loop, &supervisor->log);
+    tide_metrics_unmap(supervisor->metrics);
+    free(supervisor->listeners);
+    free(supervisor->children);
+    if (supervisor->admin_fd >= 0)
+        close(supervisor->admin_fd);
+    if (supervisor->settings_fd >= 0)
+        close(supervisor->settings_fd);
+    if (supervisor->lock_fd >= 0)
+        close(supervisor->lock_fd);
+}
+
+int tide_supervisor_run(const struct tide_settings *settings, const struct tide_supervisor_options *options)
+{
+    struct tide_supervisor supervisor = {.settings = settings,
+                                         .options = options,
+                                         .started_ms = tide_clock_monotonic_ms(),
+                                         .lock_fd = -1,
+                                         .settings_fd = -1,
+                                         .admin_fd = -1};
+    struct tide_err err;
+
+    tide_settings_log(settings, &supervisor.log, "supervisor");
+    if (!init(&supervisor, &err) || !prepare(&supervisor, &err) || !spawn_all(&supervisor, &err)) {
+        fprintf(stderr, "tidemill: %s\n", err.message);
+        tide_supervisor_stop(&supervisor, 1);
+        kill_all(&supervisor);
+    }
+    uv_run(&supervisor.loop, UV_RUN_DEFAULT);
+    assert(!any_running(&supervisor));
+    release(&supervisor);
+    if (supervisor.exit_code == 0)
+        tide_log_write(&supervisor.log, TIDE_LOG_INFO, "stopped", NULL, 0);
+    return supervisor.exit_code;
+}

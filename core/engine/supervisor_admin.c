@@ -1,0 +1,196 @@
+/* The admin listener: health, readiness, metrics, bundles. */
+#include "engine/supervisor_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define MAX_BODY (16 << 20)
+
+static const char *const state_names[] = {"starting", "ready", "draining", "dead"};
+
+static void respond(struct tide_http_request *request, int status, const char *type,
+                    const struct tide_buf *body)
+{
+    const struct tide_http_header headers[] = {{"Content-Type", type}, {"Cache-Control", "no-store"}};
+
+    tide_http_respond(request, &(struct tide_http_response){.status = status,
+                                                            .headers = headers,
+                                                            .header_count = 2,
+                                                            .body = body->data,
+                                                            .body_len = body->len});
+}
+
+static void answer_health(struct tide_http_request *request)
+{
+    struct tide_buf body;
+
+    tide_buf_init(&body, 64);
+    tide_buf_puts(&body, "{\"status\":\"ok\"}\n");
+    respond(request, 200, "application/json", &body);
+    tide_buf_release(&body);
+}
+
+/* All workers must be there: one that is missing leaves connections waiting in its sockets until it is
+ * replaced. */
+static void answer_ready(struct tide_supervisor *supervisor, struct tide_http_request *request)
+{
+    unsigned ready = 0;
+    struct tide_buf body;
+    bool good;
+
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        ready += supervisor->children[i].state == TIDE_WORKER_READY;
+    good = supervisor->state == TIDE_SUPERVISOR_RUNNING && ready == supervisor->child_count;
+    tide_buf_init(&body, 65536);
+    tide_buf_printf(&body, "{\"ready\":%s,\"workers\":%u,\"ready_workers\":%u,\"missing\":[",
+                    good ? "true" : "false", supervisor->child_count, ready);
+    if (supervisor->state == TIDE_SUPERVISOR_STOPPING)
+        tide_buf_puts(&body, "\"the engine is stopping\"");
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].state != TIDE_WORKER_READY)
+            tide_buf_printf(&body, "%s\"worker %u: %s\"", body.data[body.len - 1] == '[' ? "" : ",", i,
+                            state_names[supervisor->children[i].state]);
+    tide_buf_puts(&body, "]}\n");
+    respond(request, good ? 200 : 503, "application/json", &body);
+    tide_buf_release(&body);
+}
+
+static void put_listen(const struct tide_supervisor *supervisor, const char *bundle, struct tide_buf *body)
+{
+    for (size_t i = 0; i < supervisor->listener_count; i++)
+        if (strcmp(supervisor->listeners[i].bundle, bundle) == 0)
+            tide_buf_printf(body, ",\"listen\":\"%s:%d\"", supervisor->listeners[i].host,
+                            supervisor->listeners[i].port);
+}
+
+static void answer_bundles(const struct tide_supervisor *supervisor, struct tide_http_request *request)
+{
+    const struct tide_settings *settings = supervisor->settings;
+    struct tide_buf body;
+
+    tide_buf_init(&body, 1 << 20);
+    tide_buf_putc(&body, '[');
+    for (size_t i = 0; i < settings->bundle_count; i++) {
+        tide_buf_printf(&body, "%s{\"name\":\"%s\",\"directory\":", i ? "," : "", settings->bundles[i].name);
+        tide_buf_json(&body, settings->bundles[i].directory, strlen(settings->bundles[i].directory));
+        put_listen(supervisor, settings->bundles[i].name, &body);
+        tide_buf_puts(&body, ",\"workers\":[");
+        for (unsigned k = 0; k < supervisor->child_count; k++) {
+            const struct tide_child *child = &supervisor->children[k];
+            tide_buf_printf(&body, "%s{\"worker\":%u,\"pid\":%d,\"state\":\"%s\",\"generation\":\"%s\"}",
+                            k ? "," : "", k, child->pid, state_names[child->state], child->generations[i]);
+        }
+        tide_buf_puts(&body, "]}");
+    }
+    tide_buf_puts(&body, "]\n");
+    respond(request, 200, "application/json", &body);
+    tide_buf_release(&body);
+}
+
+/* ---- metrics ---- */
+
+static double resident_bytes(int pid)
+{
+    char path[64];
+    long pages = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%*d %ld", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static void set_gauge(struct tide_supervisor *supervisor, const char *name, const char *labels,
+                      const char *help, double value)
+{
+    tide_metric_set(tide_metrics_get(supervisor->metrics, TIDE_METRIC_GAUGE, name, labels, help), value);
+}
+
+static void update_gauges(struct tide_supervisor *supervisor)
+{
+    static const char memory_help[] = "Resident memory in bytes.";
+    char label[48];
+    unsigned ready = 0;
+
+    for (unsigned i = 0; i < supervisor->child_count; i++) {
+        const struct tide_child *child = &supervisor->children[i];
+        ready += child->state == TIDE_WORKER_READY;
+        snprintf(label, sizeof label, "process=\"worker-%u\"", i);
+        set_gauge(supervisor, "process_resident_memory_bytes", label, memory_help,
+                  child->running ? resident_bytes(child->pid) : 0);
+    }
+    set_gauge(supervisor, "process_resident_memory_bytes", "process=\"supervisor\"", memory_help,
+              resident_bytes(getpid()));
+    set_gauge(supervisor, "tidemill_workers", "state=\"ready\"", "Worker processes by state.", ready);
+    set_gauge(supervisor, "tidemill_workers", "state=\"missing\"", "Worker processes by state.",
+              supervisor->child_count - ready);
+    set_gauge(supervisor, "tidemill_uptime_seconds", NULL, "Since the engine was started.",
+              (double)(tide_clock_monotonic_ms() - supervisor->started_ms) / 1000);
+    set_gauge(supervisor, "tidemill_build_info", "version=\"" TIDE_VERSION "\"", "Always 1.", 1);
+}
+
+static void answer_metrics(struct tide_supervisor *supervisor, struct tide_http_request *request)
+{
+    struct tide_metrics *slabs[1 + 256]; /* settings: 256 workers at most */
+    struct tide_buf body;
+
+    update_gauges(supervisor);
+    slabs[0] = supervisor->metrics;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        slabs[1 + i] = supervisor->children[i].slab;
+    tide_buf_init(&body, MAX_BODY);
+    tide_metrics_render(slabs, 1 + supervisor->child_count, &body);
+    respond(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
+    tide_buf_release(&body);
+}
+
+/* ---- the listener ---- */
+
+static void on_request(void *arg, struct tide_http_request *request)
+{
+    const struct tide_http_header allow = {"Allow", "GET, HEAD"};
+    const char *path = tide_http_request_path(request), *method = tide_http_request_method(request);
+
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        tide_http_respond_problem(request, 405, "the admin listener is read-only", &allow, 1);
+    else if (strcmp(path, "/healthz") == 0)
+        answer_health(request);
+    else if (strcmp(path, "/readyz") == 0)
+        answer_ready(arg, request);
+    else if (strcmp(path, "/metrics") == 0)
+        answer_metrics(arg, request);
+    else if (strcmp(path, "/-/bundles") == 0)
+        answer_bundles(arg, request);
+    else
+        tide_http_respond_problem(request, 404, "known are /healthz, /readyz, /metrics and /-/bundles", NULL,
+                                  0);
+}
+
+static void on_end(void *arg, struct tide_http_request *request)
+{
+    (void)arg;
+    (void)request;
+}
+
+bool tide_admin_start(struct tide_supervisor *supervisor, struct tide_err *err)
+{
+    struct tide_http_server_config config = {
+        .listen_fd = supervisor->admin_fd,
+        .name = "admin",
+        .handler = {.on_request = on_request, .on_end = on_end, .arg = supervisor},
+        .log = &supervisor->log,
+        .metrics = supervisor->metrics};
+
+    tide_http_limits_default(&config.limits);
+    config.limits.connections = 64;
+    supervisor->admin = tide_http_server_start(&supervisor->loop, &config, err);
+    return supervisor->admin != NULL;
+}

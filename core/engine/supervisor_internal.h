@@ -1,0 +1,87 @@
+/* For the supervisor*.c files alone. */
+#ifndef TIDE_ENGINE_SUPERVISOR_INTERNAL_H
+#define TIDE_ENGINE_SUPERVISOR_INTERNAL_H
+
+#include <uv.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/control.h"
+#include "engine/supervisor.h"
+#include "http/server.h"
+
+/* The descriptors a worker is started with. */
+enum { TIDE_WORKER_CONTROL = 3, TIDE_WORKER_SETTINGS, TIDE_WORKER_METRICS, TIDE_WORKER_SOCKETS };
+
+enum tide_worker_state {
+    TIDE_WORKER_STARTING,
+    TIDE_WORKER_READY,
+    TIDE_WORKER_DRAINING,
+    TIDE_WORKER_DEAD /* waits for its replacement */
+};
+
+struct tide_supervisor;
+
+struct tide_child {
+    struct tide_supervisor *supervisor;
+    unsigned index;
+    enum tide_worker_state state;
+    uv_process_t process;
+    struct tide_control control;
+    uv_timer_t respawn;
+    bool running;  /* the process is not reaped yet */
+    bool attached; /* the control socket is not at its end yet */
+    bool failed;   /* it told why it can't start */
+    int pid;
+    int slab_fd;
+    struct tide_metrics *slab;
+    int64_t started_ms, backoff_ms, restarts;
+    struct tide_buf report;
+    char (*generations)[16]; /* of settings->bundles, as told */
+};
+
+struct tide_listener {
+    const char *bundle;
+    char host[256];
+    int port;
+    int *fds; /* one a worker */
+};
+
+enum tide_supervisor_state { TIDE_SUPERVISOR_STARTING, TIDE_SUPERVISOR_RUNNING, TIDE_SUPERVISOR_STOPPING };
+
+struct tide_supervisor {
+    const struct tide_settings *settings;
+    const struct tide_supervisor_options *options;
+    struct tide_log log;
+    uv_loop_t loop;
+    enum tide_supervisor_state state;
+    int exit_code;
+    int64_t started_ms;
+    int lock_fd, settings_fd, admin_fd, admin_port;
+    struct tide_listener *listeners;
+    size_t listener_count;
+    struct tide_child *children;
+    unsigned child_count;
+    struct tide_metrics *metrics; /* the supervisor's own */
+    struct tide_http_server *admin;
+    uv_signal_t signals[3];
+    uv_timer_t grace;
+};
+
+/* supervisor_child.c */
+bool tide_child_init(struct tide_supervisor *supervisor, struct tide_child *child, unsigned index,
+                     struct tide_err *err);
+void tide_child_release(struct tide_child *child);
+bool tide_child_spawn(struct tide_child *child, struct tide_err *err);
+void tide_child_drain(struct tide_child *child);
+void tide_child_kill(struct tide_child *child);
+
+/* supervisor.c, called by the children */
+void tide_supervisor_child_ready(struct tide_supervisor *supervisor);
+void tide_supervisor_child_gone(struct tide_supervisor *supervisor, struct tide_child *child);
+void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code);
+
+/* supervisor_admin.c */
+bool tide_admin_start(struct tide_supervisor *supervisor, struct tide_err *err);
+
+#endif

@@ -1,0 +1,379 @@
+#include "engine/worker.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/metrics.h"
+#include "engine/control.h"
+#include "engine/services.h"
+#include "engine/settings_table.h"
+#include "engine/supervisor_internal.h"
+
+#define DRAIN_POLL_MS 10
+#define MAX_REPORT 65536
+
+/* A bundle as this worker runs it. */
+struct hosted {
+    struct worker *worker;
+    const struct tide_settings_bundle *settings;
+    struct tide_bundle *bundle;
+    struct tide_http_server *server;
+    int listen_fd; /* -1: none */
+    bool idle;
+};
+
+struct worker {
+    unsigned index;
+    struct tide_settings settings;
+    struct tide_log log;
+    struct tide_metrics *metrics;
+    uv_loop_t loop;
+    struct tide_control control;
+    struct tide_services services;
+    struct hosted *hosted;
+    size_t hosted_count;
+    uv_signal_t term, interrupt;
+    uv_timer_t grace, poll;
+    bool draining, closing;
+    size_t servers_open;
+};
+
+/* ---- the end: quiesce, wait, close ---- */
+
+static void close_everything(struct worker *worker);
+
+static bool all_idle(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->hosted_count; i++) {
+        const struct hosted *hosted = &worker->hosted[i];
+        if (!hosted->idle || (hosted->server && tide_http_server_active(hosted->server) > 0))
+            return false;
+    }
+    return true;
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+
+    if (all_idle(worker))
+        close_everything(worker);
+}
+
+static size_t count_active(const struct worker *worker)
+{
+    size_t active = 0;
+
+    for (size_t i = 0; i < worker->hosted_count; i++)
+        if (worker->hosted[i].server)
+            active += tide_http_server_active(worker->hosted[i].server);
+    return active;
+}
+
+static void on_grace(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+
+    tide_log_event(&worker->log, TIDE_LOG_WARN,
+                   "grace time is over: what is in flight is handed back or cut off",
+                   tide_log_int("requests", (int64_t)count_active(worker)),
+                   tide_log_int("grace_ms", worker->settings.grace_ms));
+    close_everything(worker);
+}
+
+static void on_idle(void *arg)
+{
+    struct hosted *hosted = arg;
+
+    hosted->idle = true;
+    if (all_idle(hosted->worker))
+        close_everything(hosted->worker);
+}
+
+static void drain(struct worker *worker)
+{
+    if (worker->draining)
+        return;
+    worker->draining = true;
+    tide_control_send(&worker->control, "draining");
+    uv_timer_start(&worker->grace, on_grace, (uint64_t)worker->settings.grace_ms, 0);
+    uv_timer_start(&worker->poll, on_poll, DRAIN_POLL_MS, DRAIN_POLL_MS);
+    for (size_t i = 0; i < worker->hosted_count; i++) {
+        struct hosted *hosted = &worker->hosted[i];
+        if (hosted->server)
+            tide_http_server_quiesce(hosted->server);
+        if (hosted->listen_fd >= 0)
+            close(hosted->listen_fd); /* so that another engine can have the port at once */
+        hosted->listen_fd = -1;
+    }
+    for (size_t i = 0; i < worker->hosted_count; i++)
+        tide_bundle_drain(worker->hosted[i].bundle, on_idle, &worker->hosted[i]);
+}
+
+static void close_stores(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->hosted_count; i++)
+        tide_bundle_free(worker->hosted[i].bundle);
+    tide_services_close(&worker->services);
+    uv_close((uv_handle_t *)&worker->term, NULL);
+    uv_close((uv_handle_t *)&worker->interrupt, NULL);
+    uv_close((uv_handle_t *)&worker->grace, NULL);
+    uv_close((uv_handle_t *)&worker->poll, NULL);
+    tide_control_close(&worker->control);
+}
+
+static void on_server_closed(void *arg)
+{
+    struct hosted *hosted = arg;
+
+    hosted->server = NULL;
+    if (--hosted->worker->servers_open == 0)
+        close_stores(hosted->worker);
+}
+
+static void close_everything(struct worker *worker)
+{
+    if (worker->closing)
+        return;
+    worker->closing = true;
+    uv_timer_stop(&worker->grace);
+    uv_timer_stop(&worker->poll);
+    worker->servers_open = 1;
+    for (size_t i = 0; i < worker->hosted_count; i++) {
+        if (!worker->hosted[i].server)
+            continue;
+        worker->servers_open++;
+        tide_http_server_close(worker->hosted[i].server, on_server_closed, &worker->hosted[i]);
+    }
+    if (--worker->servers_open == 0)
+        close_stores(worker);
+}
+
+/* ---- what it is told ---- */
+
+static void on_line(void *arg, const char *line)
+{
+    if (strcmp(line, "drain") == 0)
+        drain(arg);
+}
+
+static void on_supervisor_gone(void *arg)
+{
+    struct worker *worker = arg;
+
+    if (!worker->draining)
+        tide_log_write(&worker->log, TIDE_LOG_WARN, "the supervisor is gone: draining", NULL, 0);
+    drain(worker);
+}
+
+static void on_term(uv_signal_t *handle, int number)
+{
+    (void)number;
+    drain(handle->data);
+}
+
+/* Ctrl-C goes to every process of the terminal: the supervisor's to handle. */
+static void on_interrupt(uv_signal_t *handle, int number)
+{
+    (void)handle;
+    (void)number;
+}
+
+/* ---- the start ---- */
+
+static void say_failed(struct worker *worker, const char *report)
+{
+    char line[4096];
+
+    while (*report) {
+        size_t len = strcspn(report, "\n");
+        snprintf(line, sizeof line, "| %.*s", (int)len, report);
+        tide_control_send(&worker->control, line);
+        report += len + (report[len] == '\n');
+    }
+    tide_control_send(&worker->control, "failed");
+}
+
+static bool read_settings(struct worker *worker, struct tide_err *err)
+{
+    struct stat st;
+    void *data;
+    bool ok;
+
+    if (fstat(TIDE_WORKER_SETTINGS, &st) != 0 || st.st_size == 0)
+        return tide_err_set(err, TIDE_ERR_INVALID, false, "a worker is started by `tidemill run` alone");
+    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, TIDE_WORKER_SETTINGS, 0);
+    if (data == MAP_FAILED)
+        return tide_err_set(err, TIDE_ERR_INTERNAL, false, "settings of the supervisor can't be read");
+    ok = tide_settings_import(&worker->settings, data, (size_t)st.st_size, err);
+    munmap(data, (size_t)st.st_size);
+    close(TIDE_WORKER_SETTINGS);
+    return ok;
+}
+
+static void inherit(struct worker *worker)
+{
+    int fd = TIDE_WORKER_SOCKETS;
+
+    for (size_t i = 0; i < worker->hosted_count; i++) {
+        struct hosted *hosted = &worker->hosted[i];
+        hosted->worker = worker;
+        hosted->settings = &worker->settings.bundles[i];
+        hosted->listen_fd = tide_settings_address(hosted->settings) ? fd++ : -1;
+        if (hosted->listen_fd >= 0)
+            fcntl(hosted->listen_fd, F_SETFD, FD_CLOEXEC);
+    }
+}
+
+static bool init(struct worker *worker, struct tide_err *err)
+{
+    char name[24];
+
+    uv_loop_init(&worker->loop);
+    snprintf(name, sizeof name, "worker-%u", worker->index);
+    tide_settings_log(&worker->settings, &worker->log, name);
+    worker->hosted_count = worker->settings.bundle_count;
+    worker->hosted = calloc(worker->hosted_count + 1, sizeof *worker->hosted);
+    if (!worker->hosted)
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
+    inherit(worker);
+    fcntl(TIDE_WORKER_CONTROL, F_SETFD, FD_CLOEXEC);
+    worker->metrics = tide_metrics_map(TIDE_WORKER_METRICS, err);
+    close(TIDE_WORKER_METRICS);
+    if (!worker->metrics || !tide_control_init(&worker->control, &worker->loop, TIDE_WORKER_CONTROL, on_line,
+                                               on_supervisor_gone, worker, err))
+        return false;
+    tide_metrics_take_over(worker->metrics);
+    return true;
+}
+
+static void watch(struct worker *worker)
+{
+    uv_signal_init(&worker->loop, &worker->term);
+    uv_signal_init(&worker->loop, &worker->interrupt);
+    uv_timer_init(&worker->loop, &worker->grace);
+    uv_timer_init(&worker->loop, &worker->poll);
+    worker->term.data = worker->interrupt.data = worker->grace.data = worker->poll.data = worker;
+    uv_signal_start(&worker->term, on_term, SIGTERM);
+    uv_signal_start(&worker->interrupt, on_interrupt, SIGINT);
+}
+
+static bool load_bundle(struct hosted *hosted, struct tide_buf *report)
+{
+    struct worker *worker = hosted->worker;
+    const char *name = hosted->settings->name;
+    char listen[64], variable[96];
+
+    hosted->bundle = tide_services_load(&worker->services, &worker->settings, hosted->settings, report);
+    if (!hosted->bundle)
+        return false;
+    if (!tide_bundle_has_routes(hosted->bundle) || hosted->settings->listen)
+        return true;
+    snprintf(listen, sizeof listen, "listen.%s", name);
+    tide_setting_variable(listen, variable, sizeof variable);
+    tide_buf_printf(report,
+                    "%s: the bundle '%s' has routes but no address: set listen = { %s = \"127.0.0.1:8081\" } "
+                    "in the settings "
+                    "file or %s in the environment (\"off\": its routes are not served)\n",
+                    worker->settings.path ? worker->settings.path : "settings", name, name, variable);
+    return false;
+}
+
+static void limits_of(const struct tide_settings *settings, struct tide_http_limits *limits)
+{
+    tide_http_limits_default(limits);
+    limits->head_bytes = (size_t)settings->head_bytes;
+    limits->body_bytes = settings->body_bytes;
+    limits->connections = (unsigned)settings->connections;
+    limits->connections_per_address = (unsigned)settings->connections_per_address;
+    limits->head_timeout_ms = settings->head_timeout_ms;
+    limits->idle_timeout_ms = settings->idle_timeout_ms;
+    limits->min_rate = settings->min_rate;
+}
+
+static bool serve(struct hosted *hosted, struct tide_err *err)
+{
+    struct worker *worker = hosted->worker;
+    struct tide_http_server_config config = {.listen_fd = hosted->listen_fd,
+                                             .name = hosted->settings->name,
+                                             .log = &worker->log,
+                                             .metrics = worker->metrics};
+
+    if (hosted->listen_fd < 0)
+        return true;
+    limits_of(&worker->settings, &config.limits);
+    tide_bundle_http_handler(hosted->bundle, &config.handler);
+    hosted->server = tide_http_server_start(&worker->loop, &config, err);
+    return hosted->server != NULL;
+}
+
+static bool start(struct worker *worker, struct tide_buf *report)
+{
+    struct tide_err err;
+
+    if (!tide_services_open(&worker->services, &worker->settings, TIDE_WITH_ALL, &worker->loop, &worker->log,
+                            worker->metrics, &err)) {
+        tide_buf_printf(report, "%s\n", err.message);
+        return false;
+    }
+    for (size_t i = 0; i < worker->hosted_count; i++)
+        if (!load_bundle(&worker->hosted[i], report))
+            return false;
+    for (size_t i = 0; i < worker->hosted_count; i++)
+        if (!serve(&worker->hosted[i], &err) ||
+            !tide_bundle_start(worker->hosted[i].bundle, worker->index == 0, &err)) {
+            tide_buf_printf(report, "%s: %s\n", worker->hosted[i].settings->name, err.message);
+            return false;
+        }
+    return true;
+}
+
+static void say_ready(struct worker *worker)
+{
+    char line[64];
+
+    for (size_t i = 0; i < worker->hosted_count; i++) {
+        snprintf(line, sizeof line, "bundle %s %s", worker->hosted[i].settings->name,
+                 tide_bundle_generation(worker->hosted[i].bundle));
+        tide_control_send(&worker->control, line);
+    }
+    tide_control_send(&worker->control, "ready");
+}
+
+int tide_worker_main(unsigned index)
+{
+    static struct worker worker; /* zeroed; too large a thing for the stack, and there is one a process */
+    struct tide_buf report;
+    struct tide_err err;
+    bool clean;
+
+    worker.index = index;
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_NAME, "tidemill-worker");
+    if (!read_settings(&worker, &err) || !init(&worker, &err)) {
+        fprintf(stderr, "tidemill: %s\n", err.message);
+        return 1;
+    }
+    tide_buf_init(&report, MAX_REPORT);
+    if (!start(&worker, &report)) {
+        say_failed(&worker, report.data ? report.data : "the worker can't start\n");
+        _exit(1); /* nothing was promised to anybody yet */
+    }
+    tide_buf_release(&report);
+    watch(&worker);
+    say_ready(&worker);
+    uv_run(&worker.loop, UV_RUN_DEFAULT);
+    clean = tide_services_close_loop(&worker.loop, &worker.log);
+    tide_metrics_unmap(worker.metrics);
+    free(worker.hosted);
+    tide_settings_release(&worker.settings);
+    return clean ? 0 : 1;
+}
