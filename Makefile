@@ -1,0 +1,52 @@
+# A thin front of CMake. `make help` lists the targets.
+BUILD ?= build
+CCACHE := $(shell command -v ccache)
+CONFIGURE = cmake -S . -G Ninja $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache)
+C_FILES = $(shell find core spec/unit -name '*.[ch]')
+LUA_FILES = $(wildcard scripts)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run demo test check lint asan format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install the Debian packages that are missing, for all targets
+	@.ci/setup
+
+build: ## build $(BUILD)/tidemill and the unit tests
+	@.ci/setup build
+	@$(CONFIGURE) -B $(BUILD) >$(BUILD).log || { cat $(BUILD).log; exit 1; }
+	@ninja -C $(BUILD)
+
+run: build ## serve in the foreground until Ctrl-C: gateway :8080, auth :5000, admin :9090
+	@exec $(BUILD)/tidemill run --dev
+
+demo: build ## one video through the HTTP API: upload, convert, e-mail, download (VIDEO=path takes yours)
+	@.ci/setup demo
+	@BUILD=$(BUILD) .ci/demo $(if $(VIDEO),'$(VIDEO)')
+
+test: build ## run every test
+	@.ci/setup test
+	@BUILD=$(BUILD) .ci/test
+
+check: lint ## format, lint, build with warnings as errors, then every test
+	@.ci/setup test
+	@$(MAKE) --no-print-directory BUILD=build-check CONFIGURE='$(CONFIGURE) -DTIDE_WERROR=ON' test
+
+lint: ## format and lint only
+	@.ci/setup build check
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --std=c11 -I core \
+	    --suppress=missingInclude --suppress=missingIncludeSystem -j2 core
+	$(if $(LUA_FILES),luacheck --quiet --std luajit --read-globals tide --max-line-length 130 -- $(LUA_FILES))
+
+asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' test
+
+format: ## format the C sources
+	@.ci/setup check
+	clang-format -i $(C_FILES)
+
+clean: ## remove what was built
+	rm -rf build build-check build-asan build.log build-check.log build-asan.log
