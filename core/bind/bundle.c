@@ -1,7 +1,6 @@
 #include "bind/bundle.h"
 
 #include <assert.h>
-#include <lua-cjson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +61,8 @@ void tide_bind_need(lua_State *L, const void *service, const char *setting)
 }
 
 /* ---- load ---- */
+
+int luaopen_cjson_safe(lua_State *L); /* lua-cjson's header names luaopen_cjson alone */
 
 static int open_cjson(lua_State *L)
 {

@@ -11,6 +11,7 @@
 
 #include "bind/bundle_internal.h"
 #include "bind/stream.h"
+#include "http/range.h"
 #include "http/url.h"
 
 #define SLOTS 65536
@@ -607,6 +608,41 @@ static int respond(lua_State *L)
     return 0;
 }
 
+/* range(handle, etag, length): status (200, 206, 304, 416), first byte, bytes to send */
+static int range(lua_State *L)
+{
+    struct tide_http_request *http = tide_bind_check_request(L, 1);
+    const char *etag = luaL_checkstring(L, 2);
+    int64_t length = (int64_t)luaL_checknumber(L, 3);
+    struct tide_range wanted = {0, length - 1};
+    int status = 200;
+
+    if (tide_etag_listed(tide_http_request_header(http, "If-None-Match"), etag)) {
+        status = 304;
+    } else if (tide_etag_if_range(tide_http_request_header(http, "If-Range"), etag)) {
+        switch (tide_range_parse(tide_http_request_header(http, "Range"), length, &wanted)) {
+        case TIDE_RANGE_ONE:
+            status = 206;
+            break;
+        case TIDE_RANGE_UNSATISFIABLE:
+            status = 416;
+            break;
+        default:
+            wanted = (struct tide_range){0, length - 1};
+        }
+    }
+    lua_pushinteger(L, status);
+    lua_pushnumber(L, (lua_Number)wanted.first);
+    lua_pushnumber(L, (lua_Number)(wanted.last - wanted.first + 1));
+    return 3;
+}
+
+static int status_title(lua_State *L)
+{
+    lua_pushstring(L, tide_http_status_title((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
 void tide_bind_request(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -614,6 +650,7 @@ void tide_bind_request(lua_State *L)
         {"request_headers", request_headers}, {"request_query", request_query},
         {"request_collect", request_collect}, {"request_source", request_source},
         {"request_part", request_part},     {"respond", respond},
+        {"range", range},                   {"status_title", status_title},
         {NULL, NULL},
     };
 

@@ -78,6 +78,8 @@ struct copy_op {
     struct tide_op op;
     struct tide_pump *pump;
     struct tide_source *source;
+    const struct tide_bind_stream *to;
+    void *to_userdata;
     int64_t bytes;
     bool failed;
     struct tide_err err;
@@ -93,13 +95,13 @@ static int copy_push(lua_State *L, struct tide_op *op)
     return 1;
 }
 
-/* Cancel closes both ends. The sink's owner closes it again with its resources, which must be harmless. */
+/* Cancel closes both ends; the sink's owner, a resource of the same task, is still there to be told. */
 static bool copy_cancel(struct tide_op *op)
 {
     struct copy_op *copy = (struct copy_op *)op;
 
     tide_pump_cancel(copy->pump);
-    copy->source = NULL;
+    copy->to->sink_closed(copy->to_userdata);
     return true;
 }
 
@@ -138,6 +140,8 @@ static int copy(lua_State *L)
         return tide_push_failure(L, &err);
     }
     op->source = source;
+    op->to = to;
+    op->to_userdata = lua_touserdata(L, 2);
     op->pump = tide_pump_start(tide_bind_services(L)->loop, source, sink, limit, on_copied, op, &err);
     if (!op->pump) {
         tide_source_close(source);

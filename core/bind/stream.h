@@ -16,6 +16,7 @@ struct tide_bind_stream {
     /* A fresh source over the whole of it, to be closed by the taker; NULL with err. */
     struct tide_source *(*open_source)(void *userdata, struct tide_err *err);
     struct tide_sink *(*sink)(void *userdata, struct tide_err *err); /* borrowed */
+    void (*sink_closed)(void *userdata); /* a canceled copy has closed the sink: forget it */
 };
 void tide_bind_set_stream(lua_State *L, const struct tide_bind_stream *stream); /* of the userdata on top */
 

@@ -39,8 +39,12 @@ void tide_resource_own(lua_State *L, struct tide_resource *resource)
     struct tide_task *task = tide_task_running(L);
 
     resource->prev = NULL;
-    if (!task)
-        return;
+    if (task)
+        tide_resource_own_by(task, resource);
+}
+
+void tide_resource_own_by(struct tide_task *task, struct tide_resource *resource)
+{
     resource->next = task->resources;
     resource->prev = &task->resources;
     if (resource->next)

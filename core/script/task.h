@@ -53,6 +53,7 @@ struct tide_resource {
     struct tide_resource *next, **prev;
 };
 void tide_resource_own(lua_State *L, struct tide_resource *resource); /* by the running task; none at load: kept till __gc */
+void tide_resource_own_by(struct tide_task *task, struct tide_resource *resource); /* from an op's push: its task */
 void tide_resource_disown(struct tide_resource *resource);            /* idempotent */
 
 #endif

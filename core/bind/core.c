@@ -1,0 +1,213 @@
+/* Time, ids, logs, metrics, generated secrets: what needs no service. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "bind/bundle_internal.h"
+
+/* ---- time ---- */
+
+struct sleep_op {
+    struct tide_op op;
+    uv_timer_t *timer;
+};
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static int sleep_push(lua_State *L, struct tide_op *op)
+{
+    (void)op;
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static bool sleep_cancel(struct tide_op *op)
+{
+    uv_close((uv_handle_t *)((struct sleep_op *)op)->timer, free_handle);
+    return true;
+}
+
+static const struct tide_op_type sleep_type = {
+    .name = "tide.sleep", .size = sizeof(struct sleep_op), .push = sleep_push, .cancel = sleep_cancel};
+
+static void on_wake(uv_timer_t *timer)
+{
+    struct sleep_op *self = timer->data;
+
+    uv_close((uv_handle_t *)timer, free_handle);
+    tide_op_finish(&self->op);
+}
+
+/* sleep(ms): true */
+static int core_sleep(lua_State *L)
+{
+    lua_Number ms = luaL_checknumber(L, 1);
+    struct sleep_op *self = tide_op_new(L, &sleep_type);
+
+    self->timer = calloc(1, sizeof *self->timer);
+    if (!self->timer)
+        abort();
+    uv_timer_init(tide_bind_services(L)->loop, self->timer);
+    self->timer->data = self;
+    uv_update_time(tide_bind_services(L)->loop);
+    uv_timer_start(self->timer, on_wake, (uint64_t)ms, 0);
+    return tide_op_wait(L, &self->op);
+}
+
+/* now_ms(): wall clock */
+static int now_ms(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)tide_clock_now_ms());
+    return 1;
+}
+
+/* ---- ids and bytes ---- */
+
+static int id_new(lua_State *L)
+{
+    lua_pushstring(L, tide_id_new().hex);
+    return 1;
+}
+
+/* id_derive(id, purpose): id */
+static int id_derive(lua_State *L)
+{
+    struct tide_id base;
+
+    if (!tide_id_parse(luaL_checkstring(L, 1), &base))
+        return luaL_argerror(L, 1, "an id (24 hex digits) expected");
+    lua_pushstring(L, tide_id_derive(&base, luaL_checkstring(L, 2)).hex);
+    return 1;
+}
+
+/* base64_decode(text): bytes or nil */
+static int base64_decode(lua_State *L)
+{
+    size_t len, out_len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    unsigned char *out = malloc(len + 1);
+    bool good = out && sodium_base642bin(out, len + 1, text, len, NULL, &out_len, NULL,
+                                         sodium_base64_VARIANT_ORIGINAL) == 0;
+
+    if (good)
+        lua_pushlstring(L, (char *)out, out_len);
+    else
+        lua_pushnil(L);
+    free(out);
+    return 1;
+}
+
+/* ---- logs ---- */
+
+/* log(level 0..3, event, fields_json|nil) */
+static int core_log(lua_State *L)
+{
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    struct tide_task *task = tide_task_running(L);
+
+    tide_log_event(bundle->config.services->log, (enum tide_log_level)luaL_checkinteger(L, 1), luaL_checkstring(L, 2),
+                   tide_log_str("bundle", bundle->config.name),
+                   tide_log_str("handler", task ? tide_task_label(task) : NULL),
+                   tide_log_json("fields", luaL_optstring(L, 3, NULL)));
+    return 0;
+}
+
+/* ---- metrics ---- */
+
+/* metric(type, name, labels {name = value}|nil, help, value): adds, sets or observes by type */
+static int core_metric(lua_State *L)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram", NULL};
+    struct tide_metrics *metrics = tide_bind_services(L)->metrics;
+    enum tide_metric_type type = (enum tide_metric_type)luaL_checkoption(L, 1, NULL, types);
+    const char *name = luaL_checkstring(L, 2), *help = luaL_checkstring(L, 4);
+    lua_Number value = luaL_checknumber(L, 5);
+    struct tide_metric *metric;
+    struct tide_buf labels;
+
+    if (!metrics)
+        return 0;
+    tide_buf_init(&labels, 1024);
+    if (lua_istable(L, 3))
+        for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1))
+            if (lua_type(L, -2) == LUA_TSTRING && lua_isstring(L, -1))
+                tide_metrics_label(&labels, lua_tostring(L, -2), lua_tostring(L, -1));
+    metric = tide_metrics_get(metrics, type, name, labels.data, help);
+    tide_buf_release(&labels);
+    if (type == TIDE_METRIC_COUNTER)
+        tide_metric_add(metric, value);
+    else if (type == TIDE_METRIC_GAUGE)
+        tide_metric_set(metric, value);
+    else
+        tide_metric_observe(metric, value);
+    return 0;
+}
+
+/* ---- generated secrets ---- */
+
+static bool write_secret(const char *path)
+{
+    unsigned char bytes[48];
+    char text[2 * sizeof bytes + 1], temporary[512];
+    int fd;
+    bool good;
+
+    randombytes_buf(bytes, sizeof bytes);
+    sodium_bin2hex(text, sizeof text, bytes, sizeof bytes);
+    snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
+    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    good = write(fd, text, sizeof text - 1) == (ssize_t)sizeof text - 1 && fsync(fd) == 0;
+    close(fd);
+    /* link, not rename: of several workers that start together one wins, and all read what it wrote */
+    good = good && (link(temporary, path) == 0 || errno == EEXIST);
+    unlink(temporary);
+    return good;
+}
+
+/* secret(name): a random text made once and kept in DATA/secrets/BUNDLE.NAME */
+static int core_secret(lua_State *L)
+{
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    const char *directory = bundle->config.data_dir ? bundle->config.data_dir : ".";
+    char path[400], text[128];
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof path, "%s", directory);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/secrets", directory);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/secrets/%s.%s", directory, bundle->config.name, luaL_checkstring(L, 1));
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && write_secret(path))
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return luaL_error(L, "%s: %s", path, strerror(errno));
+    n = read(fd, text, sizeof text);
+    close(fd);
+    lua_pushlstring(L, text, n > 0 ? (size_t)n : 0);
+    return 1;
+}
+
+void tide_bind_core(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"sleep", core_sleep}, {"now_ms", now_ms},     {"id_new", id_new}, {"id_derive", id_derive},
+        {"base64_decode", base64_decode}, {"log", core_log}, {"metric", core_metric}, {"secret", core_secret},
+        {NULL, NULL},
+    };
+
+    tide_bind_register(L, functions);
+}

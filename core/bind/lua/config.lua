@@ -1,0 +1,67 @@
+-- tide.config{ quality = { "string", default = "V2", doc = "..." } }: declares the bundle's settings and returns their values.
+local native, load = ...
+
+local check, report = load "check", load "report"
+local cjson = native.cjson
+local config = {}
+
+local MIN_SECRET = 32
+
+local function secret(name, declared, given)
+  if given == nil and declared.generate then
+    given = native.secret(name)
+  end
+  if type(given) ~= "string" or #given < (declared.min or MIN_SECRET) then
+    error(("%s: the bundle '%s' needs the secret '%s' (at least %d bytes): set bundles.%s.%s, TIDEMILL_%s_%s or TIDEMILL_%s_%s_FILE"):format(
+      native.settings_path or "settings", native.bundle, name, declared.min or MIN_SECRET, native.bundle, name,
+      native.bundle:upper(), name:upper(), native.bundle:upper(), name:upper()), 0)
+  end
+  return given
+end
+
+local function convert(name, declared, given)
+  if declared[1] == "secret" then
+    return secret(name, declared, given)
+  end
+  if given == nil then
+    given = declared.default
+  end
+  if given == nil and declared.optional then
+    return nil
+  end
+  if type(given) == "string" and (declared[1] == "integer" or declared[1] == "number") then
+    given = tonumber(given) or given
+  elseif declared[1] == "boolean" and (given == "true" or given == "false") then
+    given = given == "true"
+  end
+  local value, expected = check.types[declared[1]](given)
+  if value == nil then
+    error(("%s: the setting '%s' of the bundle '%s' must be %s, not %s"):format(native.settings_path or "settings", name,
+      native.bundle, expected, given == nil and "missing" or tostring(given)), 0)
+  end
+  return value
+end
+
+function config.declare(declarations)
+  check.value("tide.config", { name = "declarations", type = "table" }, declarations)
+  local given = cjson.decode(native.settings_json) or {}
+  local values, known = {}, {}
+  for name, declared in pairs(declarations) do
+    if type(declared) ~= "table" or not (declared[1] == "secret" or check.types[declared[1]]) then
+      report.misuse(("tide.config: '%s' must be declared as { \"type\", default = ..., doc = ... }"):format(tostring(name)))
+    end
+    known[#known + 1] = name
+    values[name] = convert(name, declared, given[name])
+  end
+  table.sort(known)
+  for name in pairs(given) do
+    if not declarations[name] then
+      local meant = report.suggest(name, known)
+      error(("%s: unknown setting '%s' of the bundle '%s'%s\n  known settings: %s"):format(native.settings_path or "settings",
+        name, native.bundle, meant and (" (did you mean '%s'?)"):format(meant) or "", table.concat(known, ", ")), 0)
+    end
+  end
+  return values
+end
+
+return config

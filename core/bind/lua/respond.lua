@@ -1,0 +1,101 @@
+-- Answers: tables { status, headers, body } with a way to send them.
+local native, load = ...
+
+local check, api = load "check", load "api.core"
+local cjson = native.cjson
+local respond = {}
+
+local JSON = { ["Content-Type"] = "application/json" }
+
+local function merge(headers, name, value)
+  local merged = { [name] = value }
+  for key, v in pairs(headers or {}) do
+    if key:lower() == name:lower() then
+      merged[name] = nil
+    end
+    merged[key] = v
+  end
+  return merged
+end
+
+function respond.json(status, value, headers)
+  local body, why = cjson.encode(value)
+  if not body then
+    error("tide.respond.json: the value can't be written as JSON: " .. why, 2)
+  end
+  return { status = status, headers = headers and merge(headers, "Content-Type", "application/json") or JSON, body = body }
+end
+
+function respond.text(status, text, headers)
+  return { status = status, headers = merge(headers, "Content-Type", "text/plain; charset=utf-8"), body = text }
+end
+
+function respond.html(status, text, headers)
+  return { status = status, headers = merge(headers, "Content-Type", "text/html; charset=utf-8"), body = text }
+end
+
+function respond.empty(status, headers)
+  return { status = status, headers = headers, body = "" }
+end
+
+-- application/problem+json (RFC 9457). `members` are added to it.
+function respond.problem(status, detail, members, headers)
+  local problem = { type = "about:blank", status = status, title = native.status_title(status), detail = detail }
+  for key, value in pairs(members or {}) do
+    problem[key] = value
+  end
+  return { status = status, headers = merge(headers, "Content-Type", "application/problem+json"), body = cjson.encode(problem) }
+end
+
+-- A file name for Content-Disposition: ASCII in quotes, and the whole in UTF-8 (RFC 6266).
+local function disposition(name)
+  local plain = name:gsub('[%c"\\/]', "_"):gsub("[\128-\255]+", "_")
+  local encoded = name:gsub("[^%w._-]", function(c) return ("%%%02X"):format(c:byte()) end)
+  return ("attachment; filename=\"%s\"; filename*=UTF-8''%s"):format(plain, encoded)
+end
+
+-- An open file, with ranges, ETag and Content-Length.
+function respond.blob(file, options)
+  local o = check.options("tide.respond.blob", api.blob_response, options)
+  return { status = 200, file = file, attachment = o.attachment, type = o.type }
+end
+
+local types = { mp3 = "audio/mpeg", mp4 = "video/mp4", json = "application/json", txt = "text/plain; charset=utf-8" }
+
+local function send_file(handle, answer)
+  local file = answer.file
+  local extension = (file.name:match("%.(%w+)$") or ""):lower()
+  local headers = {
+    ["Content-Type"] = answer.type or types[extension] or "application/octet-stream",
+    ["Accept-Ranges"] = "bytes",
+    ETag = '"' .. file.id .. '"',
+    ["Content-Disposition"] = answer.attachment and disposition(file.name) or nil,
+  }
+  local status, first, length = native.range(handle, headers.ETag, file.length)
+  if status == 206 then
+    headers["Content-Range"] = ("bytes %.0f-%.0f/%.0f"):format(first, first + length - 1, file.length)
+  elseif status == 416 then
+    headers["Content-Range"] = ("bytes */%.0f"):format(file.length)
+  end
+  if status == 304 or status == 416 then
+    return native.respond(handle, status, headers, "")
+  end
+  return native.respond_blob(handle, status, headers, file.native, first, length)
+end
+
+function respond.send(handle, answer)
+  if type(answer) == "string" then
+    return native.respond(handle, 200, { ["Content-Type"] = "text/plain; charset=utf-8" }, answer)
+  elseif type(answer) ~= "table" then
+    error(("the handler returned %s; it must return an answer: tide.respond.json(200, {...}), a table or a string"):format(
+      answer == nil and "nothing" or "a " .. type(answer)), 0)
+  elseif answer.file then
+    return send_file(handle, answer)
+  elseif type(answer.status) == "number" and (answer.body ~= nil or answer.headers ~= nil) then
+    return native.respond(handle, answer.status, answer.headers, answer.body)
+  end
+  answer = respond.json(200, answer)
+  return native.respond(handle, 200, answer.headers, answer.body)
+end
+
+return respond

@@ -1,0 +1,199 @@
+-- Routes, and the request as a handler sees it.
+local native, load = ...
+
+local check, report, api = load "check", load "report", load "api.core"
+local debug = load("sandbox").debug
+local cjson = native.cjson
+
+local route = { handlers = {}, rates = {} }
+
+local Failure = load "failure"
+
+local function bad_request(message)
+  return nil, setmetatable({ code = "bad_request", message = message, retryable = false }, Failure)
+end
+
+-- ---- the request ----
+
+local HANDLE = {}
+local Request = {}
+local fields = { method = true, path = true, target = true, raw_query = true, address = true, id = true }
+
+local Headers = {}
+function Headers.__index(headers, name)
+  return native.request_header(headers[HANDLE], tostring(name))
+end
+
+local function lazily(req, name)
+  if fields[name] then
+    return native.request_field(req[HANDLE], name)
+  elseif name == "headers" then
+    return setmetatable({ [HANDLE] = req[HANDLE] }, Headers)
+  elseif name == "query" then
+    return assert(native.request_query(req[HANDLE]))
+  end
+end
+
+local methods = {}
+
+function Request.__index(req, name)
+  local method = methods[name]
+  if method then
+    return method
+  end
+  local value = lazily(req, name)
+  rawset(req, name, value)
+  return value
+end
+
+local DEFAULT_MAX = 1024 * 1024
+
+function methods.text(req, max)
+  return native.request_collect(req[HANDLE], max or DEFAULT_MAX)
+end
+
+function methods.json(req, max)
+  local text, err = req:text(max)
+  if not text then
+    return nil, err
+  end
+  local value, why = cjson.decode(text)
+  if value == nil then
+    return bad_request("the body is no JSON: " .. why)
+  end
+  return value
+end
+
+function methods.all_headers(req)
+  return native.request_headers(req[HANDLE])
+end
+
+-- The raw body as a source for tide.copy.
+function methods.body(req)
+  return { native = native.request_source(req[HANDLE]) }
+end
+
+-- The next part of a multipart body: { name, filename, content_type } to be copied; nothing after the last.
+function methods.next_part(req)
+  local part, err = native.request_part(req[HANDLE])
+  if part then
+    part.native, part.source = part.source, nil
+  end
+  return part, err
+end
+
+-- The one part of a form that has nothing else before it; tide.copy refuses what comes behind.
+function methods.only_part(req, name)
+  local part, err = req:next_part()
+  if not part then
+    return nil, err or select(2, bad_request(("the form has no field '%s'"):format(name)))
+  end
+  if part.name ~= name then
+    return bad_request(("the form has the field '%s'; it must have '%s' alone"):format(part.name, name))
+  end
+  if not part.filename or part.filename == "" then
+    return bad_request(("the field '%s' holds no file"):format(name))
+  end
+  part.request = req
+  return part
+end
+
+-- { user, password } of Basic credentials (RFC 7617); or nil and why.
+function methods.basic_auth(req)
+  local header = req.headers.authorization
+  if not header then
+    return bad_request("no Authorization header")
+  end
+  local encoded = header:match("^[Bb][Aa][Ss][Ii][Cc] +([%w+/=]+)$")
+  local plain = encoded and native.base64_decode(encoded)
+  local user, password = (plain or ""):match("^([^:]*):(.*)$")
+  if not user then
+    return bad_request("the Authorization header holds no Basic credentials")
+  end
+  return { user = user, password = password }
+end
+
+-- The Bearer token (RFC 6750); or nil and why.
+function methods.bearer(req)
+  local header = req.headers.authorization
+  if not header then
+    return bad_request("no Authorization header")
+  end
+  local token = header:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +([%w%-._~+/]+=*)$")
+  if not token then
+    return bad_request("the Authorization header holds no Bearer token")
+  end
+  return token
+end
+
+function route.request(handle, ...)
+  local params = {}
+  for i = 1, select("#", ...), 2 do
+    local name, value = select(i, ...)
+    params[name] = value
+  end
+  return setmetatable({ [HANDLE] = handle, params = params }, Request)
+end
+
+-- ---- rate limits: a token bucket for each client address, in this worker ----
+
+local MAX_ADDRESSES = 10000
+
+local function allowed(buckets, address, rate)
+  local now = native.now_ms() / 1000
+  local bucket = buckets[address]
+  if not bucket then
+    if buckets.count >= MAX_ADDRESSES then
+      for key in pairs(buckets) do
+        buckets[key] = nil
+      end
+      buckets.count = 0
+    end
+    bucket = { tokens = math.max(rate, 1), at = now }
+    buckets[address] = bucket
+    buckets.count = buckets.count + 1
+  end
+  bucket.tokens = math.min(math.max(rate, 1), bucket.tokens + math.max(0, now - bucket.at) * rate)
+  bucket.at = now
+  if bucket.tokens < 1 then
+    return false
+  end
+  bucket.tokens = bucket.tokens - 1
+  return true
+end
+
+local function limited(rate, handler)
+  local buckets = { count = 0 }
+  local respond = load "respond"
+  return function(req)
+    if allowed(buckets, req.address, rate) then
+      return handler(req)
+    end
+    return respond.problem(429, "too many requests from this address", nil,
+      { ["Retry-After"] = tostring(math.max(1, math.ceil(1 / rate))) })
+  end
+end
+
+-- ---- the declaration ----
+
+function route.declare(spec, options, handler)
+  if handler == nil then
+    options, handler = nil, options
+  end
+  check.value("tide.route", { name = "spec", type = "string" }, spec)
+  local o = check.options("tide.route", api.route, options)
+  check.value("tide.route", { name = "handler", type = "function" }, handler)
+  local where = debug.getinfo(handler, "S")
+  local index, why = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, where.source:gsub("^@", ""),
+    where.linedefined)
+  if not index then
+    report.misuse(("tide.route: '%s': %s"):format(spec, why))
+  end
+  if o.limit and o.limit.rate then
+    handler = limited(o.limit.rate, handler)
+  end
+  route.handlers[index] = handler
+end
+
+route.HANDLE = HANDLE
+return route

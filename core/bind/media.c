@@ -1,0 +1,228 @@
+/* Transcoding between an open file and a file being written (media/media.h). */
+#include "media/media.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/blob.h"
+
+struct media_op;
+
+/* The task that runs on_progress; it may outlive the op when that is canceled. */
+struct progress {
+    struct media_op *media; /* NULL: canceled */
+    bool busy;
+};
+
+struct media_op {
+    struct tide_op op;
+    struct tide_media_input input; /* &input -> this */
+    struct tide_blob_reader *reader;
+    struct tide_media_job *job;
+    struct tide_state *state;
+    struct progress *progress;
+    int on_progress; /* registry reference or LUA_NOREF */
+    bool over, failed;
+    struct tide_media_result result;
+    struct tide_err err;
+    char *format, *quality, *title;
+};
+
+static struct media_op *of_input(struct tide_media_input *input)
+{
+    return (struct media_op *)((char *)input - offsetof(struct media_op, input));
+}
+
+static void read_input(struct tide_media_input *input, int64_t offset, void *buf, size_t len, tide_read_cb *cb,
+                       void *arg)
+{
+    tide_blob_read_at(of_input(input)->reader, offset, buf, len, cb, arg);
+}
+
+static void patch_output(void *patch_arg, int64_t offset, const void *data, size_t len, tide_write_cb *cb, void *arg)
+{
+    tide_blob_writer_patch(patch_arg, offset, data, len, cb, arg);
+}
+
+/* ---- progress ---- */
+
+static void on_progress_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,
+                            const struct tide_err *err)
+{
+    struct progress *progress = arg;
+
+    (void)task, (void)end, (void)L, (void)nresults, (void)err;
+    progress->busy = false;
+    if (!progress->media) {
+        free(progress);
+    } else if (progress->media->over) {
+        /* Results came meanwhile; a late report of progress must not overtake what the script does next. */
+        tide_op_finish(&progress->media->op);
+    }
+}
+
+static void on_progress(void *arg, int percent)
+{
+    struct media_op *self = arg;
+    lua_State *L = tide_state_main(self->state);
+
+    if (self->on_progress == LUA_NOREF || self->progress->busy || self->over)
+        return;
+    self->progress->busy = true;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, self->on_progress);
+    lua_pushinteger(L, percent);
+    tide_task_start(self->state, 1, "on_progress", 30000, on_progress_end, self->progress);
+}
+
+/* ---- the op ---- */
+
+static void set_int(lua_State *L, const char *name, int64_t value)
+{
+    lua_pushnumber(L, (lua_Number)value);
+    lua_setfield(L, -2, name);
+}
+
+static int media_push(lua_State *L, struct tide_op *op)
+{
+    struct media_op *self = (struct media_op *)op;
+
+    if (self->failed)
+        return tide_push_failure(L, &self->err);
+    lua_createtable(L, 0, 8);
+    lua_pushnumber(L, (lua_Number)self->result.duration_ms / 1000);
+    lua_setfield(L, -2, "duration");
+    set_int(L, "bytes", self->result.output_bytes);
+    set_int(L, "cpu_ms", self->result.cpu_ms);
+    set_int(L, "peak_memory", self->result.peak_memory);
+    set_int(L, "sample_rate", self->result.sample_rate);
+    set_int(L, "channels", self->result.channels);
+    lua_pushstring(L, self->result.container);
+    lua_setfield(L, -2, "container");
+    lua_pushstring(L, self->result.codec);
+    lua_setfield(L, -2, "codec");
+    return 1;
+}
+
+/* The job's buffer is in the hands of reader and writer: both are closed at once, by the end of their task. */
+static bool media_cancel(struct tide_op *op)
+{
+    struct media_op *self = (struct media_op *)op;
+
+    if (!self->over)
+        tide_media_cancel(self->job);
+    return true;
+}
+
+static void media_release(struct tide_op *op)
+{
+    struct media_op *self = (struct media_op *)op;
+
+    if (self->on_progress != LUA_NOREF)
+        luaL_unref(tide_state_main(self->state), LUA_REGISTRYINDEX, self->on_progress);
+    if (self->progress && self->progress->busy)
+        self->progress->media = NULL;
+    else
+        free(self->progress);
+    free(self->format);
+    free(self->quality);
+    free(self->title);
+}
+
+static const struct tide_op_type media_type = {.name = "media.transcode",
+                                               .size = sizeof(struct media_op),
+                                               .push = media_push,
+                                               .cancel = media_cancel,
+                                               .release = media_release};
+
+static void on_done(void *arg, const struct tide_media_result *result, const struct tide_err *err)
+{
+    struct media_op *self = arg;
+
+    self->over = true;
+    self->failed = err != NULL;
+    if (err)
+        self->err = *err;
+    else
+        self->result = *result;
+    if (!self->progress->busy)
+        tide_op_finish(&self->op);
+}
+
+static char *opt_copy(lua_State *L, int table, const char *name)
+{
+    const char *text;
+    char *copy;
+
+    lua_getfield(L, table, name);
+    text = lua_tostring(L, -1);
+    copy = text ? strdup(text) : NULL;
+    lua_pop(L, 1);
+    return copy;
+}
+
+static int64_t opt_number(lua_State *L, int table, const char *name)
+{
+    int64_t value;
+
+    lua_getfield(L, table, name);
+    value = (int64_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static void take_options(lua_State *L, int table, struct media_op *self, struct tide_media_options *options)
+{
+    options->format = self->format = opt_copy(L, table, "format");
+    options->quality = self->quality = opt_copy(L, table, "quality");
+    options->title = self->title = opt_copy(L, table, "title");
+    options->channels = (int)opt_number(L, table, "channels");
+    options->sample_rate = (int)opt_number(L, table, "sample_rate");
+    options->max_duration_ms = opt_number(L, table, "max_duration");
+    options->max_output = opt_number(L, table, "max_output");
+    options->max_memory = opt_number(L, table, "max_memory");
+    options->timeout_ms = opt_number(L, table, "timeout");
+}
+
+/* media_run(reader, writer|nil, options, on_progress|nil): result, or nil and the failure */
+static int media_run(lua_State *L)
+{
+    const struct tide_services *services = tide_bind_services(L);
+    struct tide_blob_reader *reader = tide_bind_check_reader(L, 1);
+    struct tide_blob_writer *writer = lua_isnil(L, 2) ? NULL : tide_bind_check_writer(L, 2);
+    struct tide_media_request request = {.helper = services->media_helper};
+    struct media_op *self;
+    struct tide_err err;
+
+    luaL_checktype(L, 3, LUA_TTABLE);
+    self = tide_op_new(L, &media_type);
+    self->state = tide_state_of(L);
+    self->reader = reader;
+    self->input = (struct tide_media_input){read_input, tide_blob_reader_info(reader)->length};
+    self->progress = calloc(1, sizeof *self->progress);
+    self->progress->media = self;
+    self->on_progress = LUA_NOREF;
+    if (lua_isfunction(L, 4)) {
+        lua_pushvalue(L, 4);
+        self->on_progress = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    take_options(L, 3, self, &request.options);
+    request.input = &self->input;
+    request.output = writer ? tide_blob_writer_sink(writer) : NULL;
+    request.patch = writer ? patch_output : NULL;
+    request.patch_arg = writer;
+    request.progress = on_progress;
+    request.done = on_done;
+    request.arg = self;
+    self->job = tide_media_start(services->loop, services->log, &request, &err);
+    if (self->job)
+        return tide_op_wait(L, &self->op);
+    tide_op_drop(&self->op);
+    return tide_push_failure(L, &err);
+}
+
+void tide_bind_media(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"media_run", media_run}, {NULL, NULL}};
+
+    tide_bind_register(L, functions);
+}
