@@ -275,7 +275,7 @@ static void cancel_closes_both_ends_and_stays_silent(void **state)
 {
     (void)state;
     for (int turns = 0; turns < 6; turns++) {
-        struct end *from = end_new(true, BIG, false), *to = end_new(true, BIG, true);
+        struct end *from = end_new(true, 4 * BIG, false), *to = end_new(true, 4 * BIG, true);
         struct outcome outcome = {0};
         struct tide_pump *p = tide_pump_start(&loop, &from->source, &to->sink, -1, on_pumped, &outcome, NULL);
 
