@@ -38,7 +38,7 @@ lint: ## format and lint only
 	@.ci/setup build check
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --std=c11 -I core \
-	    --suppress=missingInclude --suppress=missingIncludeSystem -j2 core
+	    --suppressions-list=.ci/cppcheck -j2 core
 	$(if $(LUA_FILES),luacheck --quiet --std luajit --read-globals tide --max-line-length 130 -- $(LUA_FILES))
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
