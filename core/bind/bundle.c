@@ -120,6 +120,7 @@ static bool set_up_api(struct tide_bundle *bundle, struct tide_err *err)
     bundle->entry_message = take_entry(L, "message");
     bundle->entry_dead = take_entry(L, "dead");
     bundle->entry_timer = take_entry(L, "timer");
+    bundle->entry_call = take_entry(L, "call");
     lua_pop(L, 1);
     return true;
 }

@@ -52,7 +52,7 @@ struct tide_bundle {
     size_t timer_count;
     struct tide_declaration *declarations;
     size_t declaration_count;
-    int entry_request, entry_failure, entry_message, entry_dead, entry_timer; /* registry references */
+    int entry_request, entry_failure, entry_message, entry_dead, entry_timer, entry_call; /* registry references */
     struct call **calls; /* requests in flight, by slot; request.c */
     size_t call_slots;
     uint64_t call_sequence;

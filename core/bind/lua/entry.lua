@@ -13,6 +13,16 @@ entry.message = queue.deliver
 entry.dead = queue.bury
 entry.timer = timer.run
 
+-- The result as JSON; or nil and a message.
+function entry.call(module, name, args)
+  local f = load("loader").require(module)[name]
+  local result, err = f(unpack(native.cjson.decode(args)))
+  if result == nil and err ~= nil then
+    return nil, type(err) == "table" and err.message or tostring(err)
+  end
+  return (native.cjson.encode(result == nil and true or result))
+end
+
 -- code, message, retryable, is it a bug of the script (not a failure that it passed on)
 function entry.failure(value)
   if type(value) == "table" and type(value.code) == "string" then

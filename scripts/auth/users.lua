@@ -1,0 +1,93 @@
+-- Users: the table `user` holds an Argon2id hash (or a legacy plain text, until its first login) in `password`; roles are kept apart.
+local users = {}
+local sql, password = tide.sql, tide.password
+
+local function invalid(message)
+  return nil, tide.failure { code = "invalid", message = message }
+end
+
+local function checked(email, secret)
+  if type(email) ~= "string" or #email > 255 or not email:match("^[%w.!#$%%&'*+/=?^_`{|}~-]+@[%w-]+%.[%w.-]+$") then
+    return invalid("email must be an address such as name@example.com")
+  elseif type(secret) ~= "string" or #secret < 8 or #secret > 1024 then
+    return invalid("password must have 8 to 1024 bytes")
+  end
+  return true
+end
+
+local function is_admin(email)
+  return assert(sql.query("SELECT role FROM user_role WHERE email = ? AND role = 'admin'", email))[1] ~= nil
+end
+
+-- { email, admin } when the password is right. An unknown user costs the same work as a known one.
+function users.authenticate(email, given)
+  local row = assert(sql.query("SELECT email, password FROM user WHERE email = ?", email))[1]
+  local verdict = assert(password.verify(row and row.password, given))
+  if not row or verdict == "wrong" then
+    return nil
+  end
+  if verdict == "rehash" then
+    assert(sql.exec("UPDATE user SET password = ? WHERE email = ? AND password = ?", assert(password.hash(given)), row.email,
+      row.password))
+  end
+  return { email = row.email, admin = is_admin(row.email) }
+end
+
+local function set_admin(email, on)
+  if on then
+    local done, err = sql.exec("INSERT INTO user_role (email, role) VALUES (?, 'admin')", email)
+    return done or err.code == "exists" or error(err)
+  end
+  return assert(sql.exec("DELETE FROM user_role WHERE email = ? AND role = 'admin'", email))
+end
+
+function users.add(new)
+  local good, problem = checked(new.email, new.password)
+  if not good then
+    return nil, problem
+  end
+  local done, err = sql.exec("INSERT INTO user (email, password) VALUES (?, ?)", new.email, assert(password.hash(new.password)))
+  if not done then
+    return nil, err.code == "exists" and tide.failure { code = "exists", message = "this user exists" } or err
+  end
+  if new.admin then
+    set_admin(new.email, true)
+  end
+  return { email = new.email, admin = new.admin == true }
+end
+
+function users.list()
+  local rows = assert(sql.query("SELECT user.email AS email, user_role.role AS role FROM user LEFT JOIN user_role "
+    .. "ON user_role.email = user.email AND user_role.role = 'admin' ORDER BY user.email"))
+  local list = {}
+  for i, row in ipairs(rows) do
+    list[i] = { email = row.email, admin = row.role == "admin" }
+  end
+  return list
+end
+
+local function change(email, statement, ...)
+  local result = assert(sql.exec(statement, ...))
+  if result.affected == 0 then
+    return nil, tide.failure { code = "not_found", message = ("there is no user %s"):format(email) }
+  end
+  return true
+end
+
+function users.passwd(new)
+  local good, problem = checked(new.email, new.password)
+  if not good then
+    return nil, problem
+  end
+  return change(new.email, "UPDATE user SET password = ? WHERE email = ?", assert(password.hash(new.password)), new.email)
+end
+
+function users.role(new)
+  if not assert(sql.query("SELECT id FROM user WHERE email = ?", new.email))[1] then
+    return nil, tide.failure { code = "not_found", message = ("there is no user %s"):format(new.email) }
+  end
+  set_admin(new.email, new.admin)
+  return true
+end
+
+return users

@@ -1,0 +1,37 @@
+-- converter: video in, MP3 out.
+local config = tide.config {
+  quality = { "string", default = "V2", doc = "V0 (best) to V9, or a constant bit rate such as 192k" },
+  max_duration = { "string", default = "12h", doc = "of a video; a longer one ends in ERROR too_long" },
+}
+local videos, mp3s = tide.bucket "videos", tide.bucket "mp3s"
+local shape = { video_fid = "id", mp3_fid = "id?", username = "string" }
+local video_queue, mp3_queue = tide.queue("video", shape), tide.queue("mp3", shape)
+
+-- A message that came twice finds the MP3 of the first time: its id follows from the video's.
+local function convert(video, owner)
+  local id = tide.id.derive(video.id, "mp3")
+  if mp3s:open(id) then
+    return id
+  end
+  local mp3 = assert(mp3s:create { id = id, owner = owner, name = video.stem .. ".mp3", metadata = { video_fid = video.id } })
+  assert(tide.media.transcode(video, mp3, {
+    quality = config.quality, title = video.stem, max_duration = config.max_duration,
+    on_progress = function(percent)
+      video:annotate { state = "PROGRESSING", percent = percent }
+    end,
+  }))
+  local stored, err = mp3:commit()
+  return (stored or err.code == "exists") and id or error(err)
+end
+
+-- The message goes to the dead letters: tell its owner why.
+local function failed(job, err)
+  videos:annotate(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = tide.json.null })
+end
+
+video_queue:consume({ concurrency = 1, attempts = 5, timeout = "25m", on_dead = failed }, function(job)
+  local video = assert(videos:open(job.video_fid))
+  local mp3_fid = convert(video, job.username)
+  assert(mp3_queue:publish { video_fid = job.video_fid, mp3_fid = mp3_fid, username = job.username })
+  assert(video:annotate { state = "COMPLETE", mp3_fid = mp3_fid, percent = 100 })
+end)

@@ -1,0 +1,53 @@
+-- gateway: the public door. Log in, upload a video, follow its job, download the MP3.
+local jobs = require "jobs"
+local respond = tide.respond
+
+local config = tide.config {
+  auth_url = { "string", default = "http://127.0.0.1:5000", doc = "where the auth service listens" },
+  max_upload = { "size", default = "5GiB", doc = "largest video" },
+}
+local auth = tide.upstream(config.auth_url)
+local mp3s = tide.bucket "mp3s"
+
+-- Runs the handler for whoever auth knows; its 401 is passed on word for word.
+local function signed_in(handler)
+  return function(req)
+    local answer = assert(auth:post("/validate", { headers = { authorization = req.headers.authorization } }))
+    if answer.status ~= 200 then
+      return answer
+    end
+    local claims = answer:json()
+    req.user, req.admin = claims.username, claims.admin == true
+    return handler(req)
+  end
+end
+
+tide.route("POST /login", { limit = { body = "8KiB" } }, function(req)
+  return auth:forward(req)
+end)
+
+tide.route("POST /upload", { limit = { body = config.max_upload }, timeout = "6h" }, signed_in(function(req)
+  local part = assert(req:only_part "file")
+  local video = assert(jobs.create(part.filename, req.user))
+  assert(tide.copy(part, video)) -- streamed; dropped when the client goes away
+  assert(video:commit())
+  jobs.submit(video.id, req.user) -- what fails here is sent again by the relay
+  local url = "/jobs/" .. video.id
+  return respond.json(202, { job = video.id, video_fid = video.id, status_url = url }, { Location = url })
+end))
+
+tide.route("GET /download", signed_in(function(req)
+  local mp3 = mp3s:open(req.query.fid, { owner = not req.admin and req.user or nil })
+  return mp3 and respond.blob(mp3, { attachment = true }) or respond.problem(404, "there is no such file")
+end))
+
+tide.route("GET /jobs", signed_in(function(req)
+  return respond.json(200, { jobs = assert(jobs.list(not req.admin and req.user or nil)) })
+end))
+
+tide.route("GET /jobs/{id}", signed_in(function(req)
+  local job = jobs.describe(req.params.id, not req.admin and req.user or nil)
+  return job and respond.json(200, job) or respond.problem(404, "there is no such job")
+end))
+
+tide.every("10s", jobs.relay)

@@ -1,0 +1,52 @@
+-- Jobs: the state of one is kept with its video. A video whose state is SUBMITTED is the outbox: its message may not be out yet.
+local jobs = {}
+local videos = tide.bucket "videos"
+local queue = tide.queue("video", { video_fid = "id", mp3_fid = "id?", username = "string" })
+
+function jobs.create(filename, owner)
+  return videos:create { name = filename, owner = owner, metadata = { state = "SUBMITTED" } }
+end
+
+-- The message first, then the note that it is out: a crash between them sends it twice, which the converter doesn't mind.
+function jobs.submit(id, owner)
+  local sent, err = queue:publish { video_fid = id, username = owner }
+  if not sent then
+    tide.log.warn("job stays in the outbox", { job = id, code = err.code, message = err.message })
+    return nil, err
+  end
+  return videos:annotate(id, { state = "QUEUED" }, { state = "SUBMITTED" })
+end
+
+-- Sends what a crash or an absent broker kept back.
+function jobs.relay()
+  for _, video in ipairs(assert(videos:find { where = { state = "SUBMITTED" }, older_than = "15s" })) do
+    jobs.submit(video.id, video.owner)
+  end
+end
+
+local function describe(video)
+  local m = video.metadata
+  return {
+    job = video.id, video_fid = video.id, name = video.name, length = video.length, username = video.owner,
+    state = m.state, percent = m.percent, mp3_fid = m.mp3_fid, code = m.code, reason = m.reason,
+  }
+end
+
+-- owner nil: everybody's.
+function jobs.list(owner)
+  local list, err = videos:find { where = owner and { owner = owner } }
+  if not list then
+    return nil, err
+  end
+  for i, video in ipairs(list) do
+    list[i] = describe(video)
+  end
+  return list
+end
+
+function jobs.describe(id, owner)
+  local video = videos:open(id, { owner = owner })
+  return video and describe(video)
+end
+
+return jobs
