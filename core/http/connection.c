@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 
@@ -11,6 +12,18 @@
 #define WATCH_EVERY_MS 40
 
 /* ---- noticing that the peer went away while libmicrohttpd does not look ---- */
+
+/* The peer sends no more: can what has arrived still complete the body? */
+static bool is_cut_off(const struct tide_http_connection *connection)
+{
+    const struct tide_http_request *request = connection->request;
+    size_t buffered = connection->server->config.limits.head_bytes + POOL_EXTRA;
+    int waiting = 0;
+
+    return request && !request->body.ended && request->content_length > 0 &&
+           ioctl(connection->fd, FIONREAD, &waiting) == 0 &&
+           request->bytes_in + waiting + (int64_t)buffered < request->content_length;
+}
 
 static void on_watch(uv_poll_t *watch, int status, int events)
 {
@@ -23,9 +36,8 @@ static void on_watch(uv_poll_t *watch, int status, int events)
     uv_poll_stop(watch);
     connection->watching = false;
     n = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    /* With bytes still to read it has only ended its sending side, or they are read first and then it shows.
-     */
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+    /* With bytes still to read it may only have ended its sending side: they are read first. */
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || (n > 0 && is_cut_off(connection)))
         tide_http_kill(connection, TIDE_ERR_CANCELED, "the client closed the connection");
 }
 

@@ -24,6 +24,8 @@
     (256 * 1024) /* bytes of an unwanted body read so that its connection can be used again                  \
                   */
 
+#define POOL_EXTRA (4 * 1024) /* for the parsed form of a head and for the response's head */
+
 struct tide_http_addresses;
 struct tide_http_lingering;
 struct tide_multipart;

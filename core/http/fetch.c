@@ -217,8 +217,8 @@ size_t tide_fetch_on_body(char *data, size_t size, size_t count, void *arg)
         tide_client_due(fetch);
         return CURL_WRITEFUNC_PAUSE;
     }
-    if (!tide_buf_append(&fetch->content, data, len)) {
-        fail_inside(fetch, TIDE_ERR_UNAVAILABLE, "no memory for the response");
+    if (!tide_buf_append(&fetch->content, data, len)) { /* without a limit the buffer still has one */
+        fail_inside(fetch, TIDE_ERR_TOO_LARGE, "the response does not fit into memory");
         return 0;
     }
     fetch->received += (int64_t)len;
@@ -339,6 +339,9 @@ static void set_curl_error(struct tide_fetch *fetch, CURLcode code)
 {
     const char *text = fetch->curl_error[0] ? fetch->curl_error : curl_easy_strerror(code);
 
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && fetch->response.status == 0)
+        code = CURLE_WEIRD_SERVER_REPLY; /* what answered speaks no HTTP/1; else it is a redirect to who knows
+                                            what */
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
         tide_err_set(&fetch->err, TIDE_ERR_TIMEOUT, true, "%s: %s", fetch->origin, text);

@@ -10,8 +10,9 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define TIMEOUT_MS 30000
 #define MAX_TIMEOUT_MS (24 * 3600 * 1000)
-#define IDLE_SECONDS 50L /* below the servers' usual 60 s, so that a reused connection is rarely a dead one  \
-                          */
+#define IDLE_SECONDS                                                                                         \
+    50L /* below the servers' usual 60 s, so that a reused connection is rarely a dead one                   \
+         */
 #define MAX_HEADER 16384
 
 static bool out_of_memory(struct tide_err *err)
@@ -80,6 +81,8 @@ static bool set_up_url(struct tide_fetch *fetch, const char *text, struct tide_e
         return invalid(err, "the URL is too long");
     if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
         return invalid(err, "the URL does not begin with http:// or https://");
+    if (strchr(text, '/')[2] == '/') /* libcurl would take the path's first segment for the host */
+        return invalid(err, "the URL has no host");
     fetch->url = curl_url();
     if (!fetch->url)
         return out_of_memory(err);

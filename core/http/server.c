@@ -9,8 +9,7 @@
 #include "http/connection.h"
 
 #define SWEEP_MS 500
-#define MAX_ROUNDS 16         /* of MHD_run before the loop sees to others */
-#define POOL_EXTRA (4 * 1024) /* for the parsed form of a head and for the response's head */
+#define MAX_ROUNDS 16 /* of MHD_run before the loop sees to others */
 
 void tide_http_limits_default(struct tide_http_limits *limits)
 {
