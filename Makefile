@@ -39,7 +39,7 @@ lint: ## format and lint only
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --std=c11 -I core \
 	    --suppressions-list=.ci/cppcheck -j2 core
-	$(if $(LUA_FILES),luacheck --quiet --std luajit --read-globals tide --max-line-length 130 -- $(LUA_FILES))
+	$(if $(LUA_FILES),luacheck --quiet --std luajit --read-globals tide --max-line-length 150 -- $(LUA_FILES))
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' test

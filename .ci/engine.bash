@@ -32,7 +32,8 @@ engine_spawn() {
     # Settings of the caller's own installation stay out of it.
     env $(compgen -e | sed -n 's/^TIDEMILL_/-u &/p') TIDEMILL_DATA="$directory/data" \
         TIDEMILL_LISTEN_GATEWAY="${gateway#http://}" TIDEMILL_LISTEN_AUTH="${auth#http://}" \
-        TIDEMILL_LISTEN_ADMIN="${admin#http://}" TIDEMILL_GATEWAY_AUTH_URL="$auth" "$@" \
+        TIDEMILL_LISTEN_ADMIN="${admin#http://}" TIDEMILL_GATEWAY_AUTH_URL="$auth" \
+        TIDEMILL_NOTIFICATION_DOWNLOAD_URL="$gateway/download" "$@" \
         "$BUILD/tidemill" run --dev </dev/null >>"$directory/engine.log" 2>&1 &
     engine_pid=$!
     for ((tries = 0; tries < 600; tries++)); do
