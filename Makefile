@@ -16,7 +16,8 @@ setup: ## install the Debian packages that are missing, for all targets
 
 build: ## build $(BUILD)/tidemill and the unit tests
 	@.ci/setup build
-	@$(CONFIGURE) -B $(BUILD) >$(BUILD).log || { cat $(BUILD).log; exit 1; }
+	@mkdir -p $(BUILD)
+	@$(CONFIGURE) -B $(BUILD) >$(BUILD)/configure.log || { cat $(BUILD)/configure.log; exit 1; }
 	@ninja -C $(BUILD)
 
 run: build ## serve in the foreground until Ctrl-C: gateway :8080, auth :5000, admin :9090
@@ -49,4 +50,4 @@ format: ## format the C sources
 	clang-format -i $(C_FILES)
 
 clean: ## remove what was built
-	rm -rf build build-check build-asan build.log build-check.log build-asan.log
+	rm -rf build build-check build-asan
