@@ -10,8 +10,8 @@
 #include "blob/file.h"
 
 #define FILE_MODE 0640
-#define WRITEBACK                                                                                            \
-    (8 * 1024 * 1024) /* bytes after which the disk is set to work, so that the final sync is short */
+/* Bytes after which the disk is set to work, so that the final sync is short. */
+#define WRITEBACK (8 * 1024 * 1024)
 
 struct file_output {
     struct tide_blob_files *files;
