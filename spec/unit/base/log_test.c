@@ -1,0 +1,118 @@
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+
+static int ends[2];
+static char line[70000];
+
+static int setup(void **state)
+{
+    (void)state;
+    if (pipe(ends) < 0)
+        return -1;
+    fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
+    return fcntl(ends[0], F_SETFL, O_NONBLOCK);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}
+
+/* What was logged since the last call; NULL: nothing. */
+static const char *logged(void)
+{
+    ssize_t n = read(ends[0], line, sizeof line - 1);
+
+    if (n <= 0)
+        return NULL;
+    line[n] = '\0';
+    return line;
+}
+
+static void writes_json_to_a_pipe(void **state)
+{
+    struct tide_log log;
+    const char *text;
+
+    (void)state;
+    tide_log_init(&log, ends[1], TIDE_LOG_AUTO, TIDE_LOG_INFO, "worker-1");
+    tide_log_event(&log, TIDE_LOG_WARN, "a \"quoted\" event", tide_log_str("path", "/a\nb"),
+                   tide_log_str("left_out", NULL), tide_log_int("count", -5), tide_log_num("seconds", 0.25),
+                   tide_log_bool("ok", false), tide_log_json("list", "[1,2]"), tide_log_json("none", NULL));
+    text = logged();
+    assert_memory_equal(text, "{\"time\":\"20", 11);
+    text = strstr(text, "\",\"level\"");
+    assert_string_equal(text,
+                        "\",\"level\":\"warn\",\"process\":\"worker-1\",\"event\":\"a \\\"quoted\\\" event\","
+                        "\"path\":\"/a\\nb\",\"count\":-5,\"seconds\":0.25,\"ok\":false,\"list\":[1,2]}\n");
+}
+
+static void writes_words_for_people(void **state)
+{
+    struct tide_log log;
+    const char *text;
+
+    (void)state;
+    tide_log_init(&log, ends[1], TIDE_LOG_HUMAN, TIDE_LOG_DEBUG, "supervisor");
+    tide_log_event(&log, TIDE_LOG_INFO, "worker started", tide_log_int("pid", 7),
+                   tide_log_str("bundle", "two words\033[31m"));
+    text = logged();
+    assert_string_equal(text + 12, " info  worker started  pid=7  bundle=\"two words\\u001b[31m\"\n");
+}
+
+static void drops_what_is_below_its_level(void **state)
+{
+    struct tide_log log;
+
+    (void)state;
+    tide_log_init(&log, ends[1], TIDE_LOG_JSON, TIDE_LOG_WARN, "x");
+    tide_log_event(&log, TIDE_LOG_INFO, "too quiet", tide_log_int("n", 1));
+    assert_null(logged());
+    tide_log_event(&log, TIDE_LOG_ERROR, "loud", tide_log_int("n", 1));
+    assert_non_null(logged());
+    tide_log_event(NULL, TIDE_LOG_ERROR, "nobody", tide_log_int("n", 1));
+    assert_null(logged());
+}
+
+static void an_event_has_a_limit(void **state)
+{
+    struct tide_log log;
+    char *big = malloc(100000);
+    const char *text;
+
+    (void)state;
+    memset(big, 'x', 99999);
+    big[99999] = '\0';
+    tide_log_init(&log, ends[1], TIDE_LOG_JSON, TIDE_LOG_INFO, "x");
+    tide_log_event(&log, TIDE_LOG_INFO, "huge", tide_log_str("text", big));
+    text = logged();
+    assert_true(strlen(text) < 300);
+    assert_non_null(strstr(text, "dropped"));
+    free(big);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(writes_json_to_a_pipe),
+        TEST(writes_words_for_people),
+        TEST(drops_what_is_below_its_level),
+        TEST(an_event_has_a_limit),
+    };
+    return cmocka_run_group_tests_name("base/log", tests, NULL, NULL);
+}
