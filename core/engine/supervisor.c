@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -164,11 +165,36 @@ void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
     finish_if_empty(supervisor);
 }
 
+static bool is_child(const struct tide_supervisor *supervisor, pid_t pid)
+{
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].running && supervisor->children[i].pid == pid)
+            return true;
+    return false;
+}
+
+/* As the first process of a container it inherits the media children of a worker that died, and must bury
+ * them. */
+static void reap_orphans(const struct tide_supervisor *supervisor)
+{
+    siginfo_t info;
+
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+            return;
+        if (is_child(supervisor, info.si_pid) || waitpid(info.si_pid, NULL, WNOHANG) <= 0)
+            return; /* libuv's; what is behind it comes with the next one */
+    }
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct tide_supervisor *supervisor = handle->data;
 
-    if (number == SIGHUP)
+    if (number == SIGCHLD)
+        reap_orphans(supervisor);
+    if (number == SIGHUP || number == SIGCHLD)
         return;
     if (supervisor->state == TIDE_SUPERVISOR_STOPPING) {
         tide_log_event(&supervisor->log, TIDE_LOG_WARN, "stopping at once",
@@ -253,15 +279,16 @@ void tide_supervisor_child_gone(struct tide_supervisor *supervisor, struct tide_
 
 static bool init(struct tide_supervisor *supervisor, struct tide_err *err)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     const struct tide_settings *settings = supervisor->settings;
 
     uv_loop_init(&supervisor->loop);
     signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
         supervisor->signals[i].data = supervisor;
-        uv_signal_start(&supervisor->signals[i], on_signal, numbers[i]);
+        if (numbers[i] != SIGCHLD || getpid() == 1)
+            uv_signal_start(&supervisor->signals[i], on_signal, numbers[i]);
     }
     uv_timer_init(&supervisor->loop, &supervisor->grace);
     supervisor->grace.data = supervisor;

@@ -64,7 +64,7 @@ struct tide_supervisor {
     unsigned child_count;
     struct tide_metrics *metrics; /* the supervisor's own */
     struct tide_http_server *admin;
-    uv_signal_t signals[3];
+    uv_signal_t signals[4];
     uv_timer_t grace;
 };
 
