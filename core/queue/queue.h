@@ -1,10 +1,13 @@
 /*
- * Durable queues with the words of a broker: publish with confirm, consume with prefetch, ack, retry, reject to dead
- * letters. Everything on the loop thread. A driver is chosen by the URL's scheme:
- *   sqlite:FILE   one file shared by the worker processes of a machine (queue/sqlite.c)
+ * Durable queues with the words of a broker: publish with confirm, consume with prefetch, ack, retry, reject
+ * to dead letters. Everything on the loop thread. A driver is chosen by the URL's scheme: sqlite:FILE   one
+ * file shared by the worker processes of a machine (queue/sqlite.c)
  *
  * A message that was confirmed is delivered until it is acknowledged or dead, over the death of any process:
  * a delivery is a lease which its holder renews; a holder that dies loses it, which counts as an attempt.
+ * A holder that lost its lease (it was stopped for longer) may still end the delivery: that is logged and
+ * ignored. Order: first in, first out by the time a message became ready; a retry or another holder breaks
+ * it.
  */
 #ifndef TIDE_QUEUE_QUEUE_H
 #define TIDE_QUEUE_QUEUE_H
@@ -24,7 +27,8 @@ struct tide_delivery;
 
 struct tide_queue_broker *tide_queue_broker_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                                  struct tide_err *err);
-/* Consumers must be stopped before; leases still held are handed back. */
+/* Blocks until what was begun is stored; publishes still waiting are done or answered. Consumers are stopped,
+ * leases still held are handed back and their deliveries freed. Not from a callback of the broker's. */
 void tide_queue_broker_close(struct tide_queue_broker *broker);
 bool tide_queue_broker_ready(struct tide_queue_broker *broker, struct tide_err *err);
 
@@ -40,7 +44,8 @@ struct tide_queue_message {
 /* err NULL: confirmed, the message is durable. Never inside the call. */
 typedef void tide_queue_publish_cb(void *arg, const struct tide_err *err);
 struct tide_queue_call; /* only to cancel; gone once its callback ran */
-struct tide_queue_call *tide_queue_publish(struct tide_queue_broker *broker, const struct tide_queue_message *message,
+struct tide_queue_call *tide_queue_publish(struct tide_queue_broker *broker,
+                                           const struct tide_queue_message *message,
                                            tide_queue_publish_cb *cb, void *arg, struct tide_err *err);
 /* The callback will not run; the message may be published all the same. */
 void tide_queue_call_cancel(struct tide_queue_call *call);
@@ -49,37 +54,46 @@ void tide_queue_call_cancel(struct tide_queue_call *call);
 
 struct tide_queue_consume {
     const char *queue;
-    unsigned prefetch;    /* deliveries held at a time by this consumer, 1..1000 */
-    int64_t lease_ms;     /* renewed by the driver at a third of it while the delivery is held */
-    unsigned attempts;    /* the delivery whose `attempt` equals this is the last; 1..100 */
-    int64_t backoff_ms;   /* a failed attempt n waits backoff * 2^(n-1), at most backoff_max, +-20% */
+    unsigned prefetch;  /* deliveries held at a time by this consumer, 1..1000 */
+    int64_t lease_ms;   /* renewed by the driver at a third of it while the delivery is held */
+    unsigned attempts;  /* the delivery whose `attempt` equals this is the last; 1..100 */
+    int64_t backoff_ms; /* a failed attempt n waits backoff * 2^(n-1), at most backoff_max, +-20% */
     int64_t backoff_max_ms;
 };
 
 /* Gives one message; the callee must end it with exactly one of the four calls below, at any later time. */
 typedef void tide_queue_deliver_cb(void *arg, struct tide_delivery *delivery);
-struct tide_queue_consumer *tide_queue_consume(struct tide_queue_broker *broker, const struct tide_queue_consume *how,
+struct tide_queue_consumer *tide_queue_consume(struct tide_queue_broker *broker,
+                                               const struct tide_queue_consume *how,
                                                tide_queue_deliver_cb *cb, void *arg, struct tide_err *err);
-/* No further deliveries; those held stay valid until they are ended, and the consumer is freed after the last. */
+/* No further deliveries; those held stay valid until they are ended, and the consumer is freed after the
+ * last. */
 void tide_queue_consumer_stop(struct tide_queue_consumer *consumer);
 
 const char *tide_delivery_payload(const struct tide_delivery *delivery, size_t *len); /* NUL-terminated */
 unsigned tide_delivery_attempt(const struct tide_delivery *delivery);                 /* 1 for the first */
 bool tide_delivery_is_last(const struct tide_delivery *delivery);                     /* no attempt is left */
+/* The attempts are used up: the holder of the last one died. The message comes once more (three times at
+ * most, then it is dead without asking), so that somebody can reject it in the words of its queue; its work
+ * must not be tried. is_last is true too; only reject, ack and release make sense (retry is a reject). */
+bool tide_delivery_is_expired(const struct tide_delivery *delivery);
 int64_t tide_delivery_published_ms(const struct tide_delivery *delivery);
 const char *tide_delivery_queue(const struct tide_delivery *delivery);
 /* Why the attempt before failed ("" for the first); "lease_expired" as code when its holder died. */
 const char *tide_delivery_last_code(const struct tide_delivery *delivery);
 const char *tide_delivery_last_reason(const struct tide_delivery *delivery);
 
-/* Each ends the delivery and frees it. A driver that can't reach its store retries by itself until the lease is gone. */
+/* Each ends the delivery and frees it. A driver that can't reach its store retries by itself until the lease
+ * is gone. */
 void tide_delivery_ack(struct tide_delivery *delivery);
 /* Not now: back to the queue without counting an attempt (drain, shutdown). */
 void tide_delivery_release(struct tide_delivery *delivery);
 /* This attempt failed: again after delay_ms (-1: the consumer's backoff); dead when no attempt is left. */
-void tide_delivery_retry(struct tide_delivery *delivery, int64_t delay_ms, const char *code, const char *reason);
+void tide_delivery_retry(struct tide_delivery *delivery, int64_t delay_ms, const char *code,
+                         const char *reason);
 /* Never again: to the dead letters. `detail`: a traceback or NULL. */
-void tide_delivery_reject(struct tide_delivery *delivery, const char *code, const char *reason, const char *detail);
+void tide_delivery_reject(struct tide_delivery *delivery, const char *code, const char *reason,
+                          const char *detail);
 
 /* ---- look in and mend (command line, specs); these block ---- */
 
@@ -88,7 +102,8 @@ struct tide_queue_stat {
     int64_t ready, delayed, leased, dead;
 };
 /* Fills up to max; returns how many, -1 with err. */
-int tide_queue_stats(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int max, struct tide_err *err);
+int tide_queue_stats(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int max,
+                     struct tide_err *err);
 
 struct tide_queue_dead {
     int64_t id;
@@ -98,13 +113,16 @@ struct tide_queue_dead {
     int64_t published_ms, died_ms;
     char *code, *reason, *detail; /* detail may be NULL */
 };
-/* Oldest first. `state`: "dead", "ready", "delayed" or "leased". The array is freed by tide_queue_dead_free. -1 with err. */
+/* Oldest first. `state`: "dead", "ready", "delayed" or "leased". The array is freed by tide_queue_dead_free.
+ * -1 with err. */
 int tide_queue_list(struct tide_queue_broker *broker, const char *queue, const char *state, int max,
                     struct tide_queue_dead **list, struct tide_err *err);
 void tide_queue_dead_free(struct tide_queue_dead *list, int count);
 /* Dead letters back to their queue with attempts from 0; id 0: all of them. Returns how many, -1 with err. */
-int64_t tide_queue_dead_retry(struct tide_queue_broker *broker, const char *queue, int64_t id, struct tide_err *err);
+int64_t tide_queue_dead_retry(struct tide_queue_broker *broker, const char *queue, int64_t id,
+                              struct tide_err *err);
 /* Deletes messages of that state ("dead", "ready", "delayed"); leased ones are never purged. */
-int64_t tide_queue_purge(struct tide_queue_broker *broker, const char *queue, const char *state, struct tide_err *err);
+int64_t tide_queue_purge(struct tide_queue_broker *broker, const char *queue, const char *state,
+                         struct tide_err *err);
 
 #endif

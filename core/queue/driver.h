@@ -1,0 +1,79 @@
+/*
+ * What a queue driver provides. Who uses it: queue/queue.c, which picks a driver by the URL's scheme and
+ * checks what holds for all of them, and the drivers. Loop thread, as queue/queue.h. A driver's own structs
+ * begin with these.
+ */
+#ifndef TIDE_QUEUE_DRIVER_H
+#define TIDE_QUEUE_DRIVER_H
+
+#include "queue/queue.h"
+
+#define TIDE_QUEUE_NAME_LEN 64
+#define TIDE_QUEUE_CODE_LEN 64     /* bytes kept of a failure's code, */
+#define TIDE_QUEUE_REASON_LEN 1024 /* of its reason, */
+#define TIDE_QUEUE_DETAIL_LEN 8192 /* and of its traceback */
+#define TIDE_QUEUE_EXTRA 3         /* deliveries of a message whose attempts are used up */
+
+struct tide_queue_driver;
+
+struct tide_queue_broker {
+    const struct tide_queue_driver *driver;
+    const struct tide_log *log;
+};
+
+struct tide_queue_call {
+    struct tide_queue_broker *broker;
+};
+
+struct tide_queue_consumer {
+    struct tide_queue_broker *broker;
+};
+
+struct tide_delivery {
+    struct tide_queue_broker *broker;
+    const char *payload; /* NUL-terminated behind len */
+    size_t len;
+    const char *queue;
+    unsigned attempt;  /* 1 for the first */
+    unsigned attempts; /* allowed by its consumer */
+    int64_t published_ms;
+    const char *last_code, *last_reason; /* "" for the first */
+};
+
+/* How a delivery ends. Texts are the caller's and cut to the lengths above by the driver. */
+struct tide_queue_ending {
+    enum { TIDE_QUEUE_ACK, TIDE_QUEUE_RELEASE, TIDE_QUEUE_RETRY, TIDE_QUEUE_REJECT } how;
+    int64_t delay_ms;                   /* RETRY; -1: the consumer's backoff */
+    const char *code, *reason, *detail; /* RETRY, REJECT; NULL allowed */
+};
+
+struct tide_queue_driver {
+    const char *scheme;
+    struct tide_queue_broker *(*open)(uv_loop_t *loop, const struct tide_log *log, const char *rest,
+                                      struct tide_err *err); /* rest: the URL behind "scheme:" */
+    void (*close)(struct tide_queue_broker *broker);
+    bool (*ready)(struct tide_queue_broker *broker, struct tide_err *err);
+    struct tide_queue_call *(*publish)(struct tide_queue_broker *broker,
+                                       const struct tide_queue_message *message, tide_queue_publish_cb *cb,
+                                       void *arg, struct tide_err *err);
+    void (*cancel)(struct tide_queue_call *call);
+    struct tide_queue_consumer *(*consume)(struct tide_queue_broker *broker,
+                                           const struct tide_queue_consume *how, tide_queue_deliver_cb *cb,
+                                           void *arg, struct tide_err *err);
+    void (*stop)(struct tide_queue_consumer *consumer);
+    void (*end)(struct tide_delivery *delivery, const struct tide_queue_ending *ending);
+
+    /* These block; as in queue/queue.h. */
+    int (*stats)(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int max,
+                 struct tide_err *err);
+    int (*list)(struct tide_queue_broker *broker, const char *queue, const char *state, int max,
+                struct tide_queue_dead **list, struct tide_err *err);
+    int64_t (*dead_retry)(struct tide_queue_broker *broker, const char *queue, int64_t id,
+                          struct tide_err *err);
+    int64_t (*purge)(struct tide_queue_broker *broker, const char *queue, const char *state,
+                     struct tide_err *err);
+};
+
+extern const struct tide_queue_driver tide_queue_sqlite;
+
+#endif

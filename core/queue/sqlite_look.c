@@ -1,0 +1,152 @@
+/* What the command line asks of the queue's file; each call opens it for itself. Blocks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "queue/sqlite_store.h"
+
+static int state_number(const char *state)
+{
+    static const char *const names[] = {"ready", "delayed", "leased", "dead"};
+
+    for (int i = 0; i < 4; i++)
+        if (strcmp(names[i], state) == 0)
+            return i;
+    return -1;
+}
+
+static sqlite3_stmt *prepare(struct tide_store *store, const char *text, struct tide_err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(store->db, text, -1, &stmt, NULL);
+
+    if (rc != SQLITE_OK)
+        tide_store_fail(store, rc, err);
+    return stmt;
+}
+
+/* ---- stats ---- */
+
+static int read_stats(sqlite3_stmt *stmt, struct tide_queue_stat *stats, int max)
+{
+    int count = 0;
+
+    while (count < max && sqlite3_step(stmt) == SQLITE_ROW) {
+        struct tide_queue_stat *stat = &stats[count++];
+
+        memset(stat, 0, sizeof *stat);
+        strncpy(stat->queue, (const char *)sqlite3_column_text(stmt, 0), sizeof stat->queue - 1);
+        stat->ready = sqlite3_column_int64(stmt, 1);
+        stat->delayed = sqlite3_column_int64(stmt, 2);
+        stat->leased = sqlite3_column_int64(stmt, 3);
+        stat->dead = sqlite3_column_int64(stmt, 4);
+    }
+    return count;
+}
+
+int tide_store_stats(const char *path, struct tide_queue_stat *stats, int max, struct tide_err *err)
+{
+    struct tide_store *store = tide_store_open(path, err);
+    sqlite3_stmt *stmt;
+    int count = -1;
+
+    if (!store)
+        return -1;
+    stmt = prepare(store,
+                   "SELECT queue, sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 3) FROM message"
+                   " GROUP BY queue ORDER BY queue",
+                   err);
+    if (stmt)
+        count = read_stats(stmt, stats, max);
+    sqlite3_finalize(stmt);
+    tide_store_free(store);
+    return count;
+}
+
+/* ---- list ---- */
+
+static char *text_of(sqlite3_stmt *stmt, int column)
+{
+    const unsigned char *text = sqlite3_column_text(stmt, column);
+
+    return text ? strdup((const char *)text) : NULL;
+}
+
+static bool read_message(sqlite3_stmt *stmt, struct tide_queue_dead *message)
+{
+    message->id = sqlite3_column_int64(stmt, 0);
+    message->attempts = (unsigned)sqlite3_column_int(stmt, 1);
+    message->published_ms = sqlite3_column_int64(stmt, 2);
+    message->died_ms = sqlite3_column_int64(stmt, 3);
+    message->code = text_of(stmt, 4);
+    message->reason = text_of(stmt, 5);
+    message->detail = text_of(stmt, 6);
+    message->len = (size_t)sqlite3_column_bytes(stmt, 7);
+    message->payload = calloc(1, message->len + 1);
+    if (message->payload && message->len)
+        memcpy(message->payload, sqlite3_column_blob(stmt, 7), message->len);
+    return message->payload != NULL;
+}
+
+int tide_store_list(const char *path, const char *queue, const char *state, int max, struct tide_queue_dead **list,
+                    struct tide_err *err)
+{
+    struct tide_store *store = tide_store_open(path, err);
+    sqlite3_stmt *stmt = store ? prepare(store,
+                                         "SELECT id, failed, published, due, code, reason, detail, payload FROM message"
+                                         " WHERE queue = ? AND state = ? ORDER BY id LIMIT ?",
+                                         err)
+                               : NULL;
+    int count = 0;
+
+    *list = stmt ? calloc((size_t)max + 1, sizeof **list) : NULL;
+    if (*list) {
+        sqlite3_bind_text(stmt, 1, queue, -1, SQLITE_STATIC);
+        sqlite3_bind_int(stmt, 2, state_number(state));
+        sqlite3_bind_int(stmt, 3, max);
+        while (count < max && sqlite3_step(stmt) == SQLITE_ROW && read_message(stmt, &(*list)[count]))
+            count++;
+    }
+    sqlite3_finalize(stmt);
+    tide_store_free(store);
+    return *list ? count : -1;
+}
+
+/* ---- mend ---- */
+
+static int64_t change(const char *path, const char *text, const char *queue, int64_t first, int64_t second,
+                      struct tide_err *err)
+{
+    struct tide_store *store = tide_store_open(path, err);
+    sqlite3_stmt *stmt = store ? prepare(store, text, err) : NULL;
+    int64_t changes = -1;
+    int rc;
+
+    if (stmt) {
+        sqlite3_bind_text(stmt, 1, queue, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 2, first);
+        if (sqlite3_bind_parameter_count(stmt) > 2)
+            sqlite3_bind_int64(stmt, 3, second);
+        rc = sqlite3_step(stmt);
+        if (rc == SQLITE_DONE)
+            changes = sqlite3_changes64(store->db);
+        else
+            tide_store_fail(store, rc, err);
+    }
+    sqlite3_finalize(stmt);
+    tide_store_free(store);
+    return changes;
+}
+
+int64_t tide_store_dead_retry(const char *path, const char *queue, int64_t id, struct tide_err *err)
+{
+    return change(path,
+                  "UPDATE message SET state = 0, due = ?3, failed = 0, code = '', reason = '', detail = NULL"
+                  " WHERE queue = ?1 AND state = 3 AND (?2 = 0 OR id = ?2)",
+                  queue, id, tide_clock_now_ms(), err);
+}
+
+int64_t tide_store_purge(const char *path, const char *queue, const char *state, struct tide_err *err)
+{
+    return change(path, "DELETE FROM message WHERE queue = ?1 AND state = ?2", queue, state_number(state), 0, err);
+}
