@@ -26,7 +26,8 @@ static void log_line(void *context, int level, const char *format, va_list args)
         return;
     lines++;
     av_log_format_line2(context, level, format, args, line, sizeof line, &prefix);
-    dprintf(STDERR_FILENO, "%s", line);
+    if (write(STDERR_FILENO, line, strlen(line)) < 0)
+        lines = 20;
 }
 
 static void measure(struct tide_frame_result *result)

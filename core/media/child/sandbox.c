@@ -21,14 +21,33 @@
 #endif
 
 static const int allowed_calls[] = {
-    SCMP_SYS(read),         SCMP_SYS(readv),          SCMP_SYS(write),           SCMP_SYS(writev),
-    SCMP_SYS(close),        SCMP_SYS(munmap),         SCMP_SYS(mremap),          SCMP_SYS(madvise),
-    SCMP_SYS(brk),          SCMP_SYS(futex),          SCMP_SYS(clock_gettime),   SCMP_SYS(clock_getres),
-    SCMP_SYS(gettimeofday), SCMP_SYS(time),           SCMP_SYS(getrusage),       SCMP_SYS(getrandom),
-    SCMP_SYS(getpid),       SCMP_SYS(gettid),         SCMP_SYS(sched_yield),     SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
+    SCMP_SYS(read),         SCMP_SYS(readv),          SCMP_SYS(write),
+    SCMP_SYS(writev),       SCMP_SYS(close),          SCMP_SYS(lseek),
+    SCMP_SYS(munmap),       SCMP_SYS(mremap),         SCMP_SYS(madvise),
+    SCMP_SYS(brk),          SCMP_SYS(futex),          SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_getres), SCMP_SYS(gettimeofday),   SCMP_SYS(time),
+    SCMP_SYS(getrusage),    SCMP_SYS(getrandom),      SCMP_SYS(getpid),
+    SCMP_SYS(gettid),       SCMP_SYS(sched_yield),    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit),         SCMP_SYS(exit_group),
 };
+
+/* Libraries look for files where they can do without (iconv for the name of a television programme): these
+ * fail as if the file were closed to us. All else that isn't allowed ends the process. */
+static const int refused_calls[] = {
+    SCMP_SYS(open),  SCMP_SYS(openat), SCMP_SYS(stat),      SCMP_SYS(lstat),      SCMP_SYS(newfstatat),
+    SCMP_SYS(statx), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink),
+};
+
+static int add_calls(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t count)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (calls[i] >= 0) /* negative: this machine has no such call */
+            rc = seccomp_rule_add(filter, action, calls[i], 0);
+    return rc;
+}
 
 /* Calls that signal the process itself (abort) are told apart from those that signal others by the pid. */
 static int allow_abort(scmp_filter_ctx filter)
@@ -60,9 +79,11 @@ static bool load_filter(struct tide_err *err)
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int rc = filter ? 0 : -ENOMEM;
 
-    for (size_t i = 0; rc == 0 && i < sizeof allowed_calls / sizeof *allowed_calls; i++)
-        if (allowed_calls[i] >= 0) /* negative: this machine has no such call */
-            rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_calls[i], 0);
+    if (rc == 0)
+        rc = add_calls(filter, SCMP_ACT_ALLOW, allowed_calls, sizeof allowed_calls / sizeof *allowed_calls);
+    if (rc == 0)
+        rc = add_calls(filter, SCMP_ACT_ERRNO(EACCES), refused_calls,
+                       sizeof refused_calls / sizeof *refused_calls);
     if (rc == 0)
         rc = allow_memory_without_exec(filter);
     if (rc == 0)

@@ -17,7 +17,8 @@ struct sandbox_limits {
 /* The first thing in main: dies with its parent, closes inherited descriptors above `last_fd`. */
 void sandbox_early(int last_fd);
 
-/* Before the first untrusted byte. A forbidden system call then ends the process with SIGSYS. */
+/* Before the first untrusted byte. Opening a file then fails with EACCES; any other forbidden system call
+ * ends the process with SIGSYS. */
 TIDE_WARN_UNUSED bool sandbox_enter(const struct sandbox_limits *limits, int last_fd, struct tide_err *err);
 
 #endif

@@ -1,8 +1,6 @@
 /* Sound of every container to MP3, checked by FFmpeg's own programs. */
 #include "fixture.h"
 
-#define NOT_EXACT (-1)
-
 /* `exact`: the MP3 must have the input's number of samples to one; else within a hundredth. */
 struct container_case {
     const char *file, *container, *codec;
