@@ -104,7 +104,6 @@ struct tide_blob_store *tide_blob_store_open(uv_loop_t *loop, const struct tide_
         return NULL;
     }
     store->driver = driver;
-    store->log = log;
     store->backend = driver->open(location, log, err);
     if (store->backend && start_pools(store, loop, err))
         return store;

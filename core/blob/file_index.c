@@ -259,7 +259,7 @@ static bool copy_file_name(sqlite3_stmt *stmt, int column, char file[TIDE_BLOB_F
     const unsigned char *text = sqlite3_column_text(stmt, column);
     size_t len = text ? strlen((const char *)text) : 0;
 
-    if (len == 0 || len >= TIDE_BLOB_FILE_NAME || strchr((const char *)text, '/'))
+    if (!text || len == 0 || len >= TIDE_BLOB_FILE_NAME || strchr((const char *)text, '/'))
         return tide_err_set(err, TIDE_ERR_INTERNAL, false, "blob index: a row without a proper file");
     memcpy(file, text, len + 1);
     return true;

@@ -11,7 +11,6 @@
 struct tide_blob_store {
     const struct tide_blob_driver *driver;
     struct tide_blob_backend *backend;
-    const struct tide_log *log;
     struct tide_pool *readers; /* apart, so that uploads in their fsync don't stop downloads */
     struct tide_pool *writers;
     size_t handles; /* writers, readers, sources and calls that were not closed */

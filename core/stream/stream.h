@@ -1,6 +1,7 @@
 /*
  * Streams: a source hands out bytes, a sink takes them, a pump moves them between with back-pressure both
- * ways and a bounded memory. Everything on the loop thread. Media bytes go this way and never become Lua strings.
+ * ways and a bounded memory. Everything on the loop thread. Media bytes go this way and never become Lua
+ * strings.
  *
  * A source or sink is embedded at the start of its implementation's struct. At most one read (or write) is in
  * flight. A callback runs exactly once for each call, on the loop thread; it may run before the call returns.
@@ -60,7 +61,8 @@ static inline void tide_source_close(struct tide_source *s)
     s->ops->close(s);
 }
 
-static inline void tide_sink_write(struct tide_sink *s, const void *data, size_t len, tide_write_cb *cb, void *arg)
+static inline void tide_sink_write(struct tide_sink *s, const void *data, size_t len, tide_write_cb *cb,
+                                   void *arg)
 {
     s->ops->write(s, data, len, cb, arg);
 }
@@ -83,13 +85,15 @@ typedef void tide_pump_cb(void *arg, int64_t bytes, const struct tide_err *err);
 /*
  * Starts to move source into sink with two buffers of TIDE_STREAM_CHUNK (one is read into while the other is
  * written). More than `limit` bytes (when >= 0) end it with TIDE_ERR_TOO_LARGE. The pump closes neither end.
- * cb is called exactly once and never inside this call; the pump frees itself after it. An error is told when the
- * other end's call in flight has come back, as that still holds a buffer. NULL with err when memory is out.
+ * cb is called exactly once and never inside this call; the pump frees itself after it. An error is told when
+ * the other end's call in flight has come back, as that still holds a buffer. NULL with err when memory is
+ * out.
  */
 struct tide_pump *tide_pump_start(uv_loop_t *loop, struct tide_source *source, struct tide_sink *sink,
                                   int64_t limit, tide_pump_cb *cb, void *arg, struct tide_err *err);
 
-/* Stops the pump before its cb; cb is not called. Closes both source and sink (as their reads and writes may be in flight). */
+/* Stops the pump before its cb; cb is not called. Closes both source and sink (as their reads and writes may
+ * be in flight). */
 void tide_pump_cancel(struct tide_pump *pump);
 
 #endif
