@@ -168,16 +168,32 @@ static int64_t segment_end(struct input *input)
     return 0;
 }
 
-/* RIFF files that were written to a pipe have no length; what follows from it is not to be trusted. */
-static bool riff_without_length(struct input *input)
+/* The end of a RIFF file (WAV, AVI) as its header gives it; -1 when the program that wrote it to a pipe left
+ * the length open, so that nothing that follows from lengths is to be trusted; 0 for other files. */
+static int64_t riff_end(struct input *input)
 {
     uint8_t b[8];
     uint32_t size;
 
     if (input_peek(input, 0, b, sizeof b) < sizeof b || memcmp(b, "RIFF", 4) != 0)
-        return false;
+        return 0;
     size = (uint32_t)b[4] | (uint32_t)b[5] << 8 | (uint32_t)b[6] << 16 | (uint32_t)b[7] << 24;
-    return size == 0 || size >= 0xFFFFFF00u;
+    return size == 0 || size >= 0xFFFFFF00u ? -1 : (int64_t)size + 8;
+}
+
+/* Whether the file is shorter than it says. libavformat takes the duration of a WAV from the bytes that are
+ * there. */
+static void check_end(struct container *container, const char *name)
+{
+    int64_t length = container->input->length, riff = riff_end(container->input);
+
+    if (riff < 0)
+        container->duration_us = 0;
+    container->cut = riff > length;
+    if (container->cut && strcmp(name, "wav") == 0)
+        container->duration_us = av_rescale(container->duration_us, riff, length);
+    if (strcmp(name, "matroska") == 0)
+        container->cut = segment_end(container->input) > length;
 }
 
 static void find_duration(struct container *container)
@@ -192,13 +208,11 @@ static void find_duration(struct container *container)
         container->duration_us = av_rescale_q(sound->duration, sound->time_base, us);
     else if (format->duration != AV_NOPTS_VALUE && format->duration > 0)
         container->duration_us = format->duration;
-    if (riff_without_length(container->input))
-        container->duration_us = 0;
-    container->exact = sound->duration > 0 && av_match_list(name, "mov,wav,w64,avi,flac,mp3,aiff", ',') &&
+    check_end(container, name);
+    container->exact = container->duration_us > 0 && sound->duration > 0 &&
+                       av_match_list(name, "mov,wav,w64,avi,flac,mp3,aiff", ',') &&
                        format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE;
     container->gaps = av_match_list(name, "mov,matroska,flv,mpegts,asf", ',') > 0;
-    if (strcmp(name, "matroska") == 0)
-        container->cut = segment_end(container->input) > container->input->length;
 }
 
 bool container_open(struct container *container, struct input *input, struct tide_err *err)
