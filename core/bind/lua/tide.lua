@@ -25,7 +25,7 @@ local tide = {
   jwt = load "jwt",
   password = load "password",
   mail = load "mail",
-  http = load("http").client or load "http",
+  http = load("http").client,
   upstream = load("http").upstream,
   template = load("template").render,
   log = load "log",
@@ -34,7 +34,6 @@ local tide = {
   json = { null = cjson.null },
   id = { new = native.id_new },
 }
-tide.http.upstream = nil
 
 local function encode_failure(code, message)
   return nil, setmetatable({ code = code, message = message, retryable = false }, load "failure")
