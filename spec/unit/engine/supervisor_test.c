@@ -1,0 +1,450 @@
+/*
+ * A whole engine: this executable is its own supervisor (in a child process) and, started again with the word
+ * "worker", its workers. The bundle is written for the test.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "engine/settings.h"
+#include "engine/supervisor.h"
+#include "engine/worker.h"
+
+static const char script[] = "tide.route('GET /here', function() return { here = true } end)\n"
+                             "tide.route('GET /slow/{ms}', function(req)\n"
+                             "  tide.sleep(req.params.ms .. 'ms')\n"
+                             "  return { slept = req.params.ms }\n"
+                             "end)\n";
+
+struct engine {
+    char dir[64];
+    char log[96];
+    pid_t pid;
+    int web, admin; /* ports */
+    int ready[2];   /* a pipe: the ports, once it is ready */
+    char answer[65536];
+};
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+    char path[160];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static int set_up(void **state)
+{
+    struct engine *engine = calloc(1, sizeof *engine);
+    char path[160];
+
+    strcpy(engine->dir, "/tmp/tide-engine-XXXXXX");
+    assert_non_null(mkdtemp(engine->dir));
+    snprintf(engine->log, sizeof engine->log, "%s/log", engine->dir);
+    snprintf(path, sizeof path, "%s/scripts", engine->dir);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/scripts/web", engine->dir);
+    mkdir(path, 0700);
+    write_file(path, "init.lua", script);
+    *state = engine;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct engine *engine = *state;
+    char command[128];
+
+    if (engine->pid > 0) { /* a test failed */
+        kill(engine->pid, SIGKILL);
+        waitpid(engine->pid, NULL, 0);
+    }
+    snprintf(command, sizeof command, "rm -rf %s", engine->dir);
+    assert_int_equal(system(command), 0);
+    free(engine);
+    return 0;
+}
+
+/* ---- the engine's process ---- */
+
+static void tell_ports(void *arg, const struct tide_supervisor_listener *listeners, size_t count)
+{
+    struct engine *engine = arg;
+    int ports[2] = {0, 0};
+
+    for (size_t i = 0; i < count; i++)
+        ports[strcmp(listeners[i].bundle, "admin") == 0] = listeners[i].port;
+    if (write(engine->ready[1], ports, sizeof ports) != sizeof ports)
+        abort();
+}
+
+static int run_engine(struct engine *engine, const char *const *settings)
+{
+    struct tide_supervisor_options options = {.ready = tell_ports, .arg = engine};
+    struct tide_settings_override overrides[8];
+    struct tide_settings_input input = {.overrides = overrides};
+    struct tide_settings loaded;
+    struct tide_buf report;
+
+    for (; *settings; settings += 2)
+        overrides[input.override_count++] =
+            (struct tide_settings_override){settings[0], settings[1], settings[0]};
+    tide_buf_init(&report, 65536);
+    if (!tide_settings_load(&loaded, &input, &report)) {
+        fprintf(stderr, "%s", report.data);
+        return 99;
+    }
+    int code = tide_supervisor_run(&loaded, &options);
+    tide_settings_release(&loaded);
+    return code;
+}
+
+static void spawn(struct engine *engine, const char *workers, const char *grace, const char *listen)
+{
+    const char *settings[] = {"workers", workers,        "grace",       grace,  "listen.web",
+                              listen,    "listen.admin", "127.0.0.1:0", "data", "data",
+                              "scripts", "scripts",      "log.format",  "json", NULL};
+    int log;
+
+    if (!listen) {
+        settings[4] = "log.level";
+        settings[5] = "debug";
+    }
+    assert_int_equal(pipe2(engine->ready, O_CLOEXEC), 0);
+    fflush(NULL);
+    engine->pid = fork();
+    if (engine->pid == 0) {
+        log = open(engine->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        dup2(log, STDERR_FILENO);
+        if (chdir(engine->dir) != 0)
+            _exit(98);
+        exit(run_engine(engine, settings));
+    }
+    close(engine->ready[1]);
+}
+
+static void start(struct engine *engine, const char *workers, const char *grace)
+{
+    int ports[2];
+
+    spawn(engine, workers, grace, "127.0.0.1:0");
+    if (read(engine->ready[0], ports, sizeof ports) != sizeof ports)
+        fail_msg("the engine did not become ready");
+    close(engine->ready[0]);
+    engine->web = ports[0];
+    engine->admin = ports[1];
+}
+
+/* Waits for the engine's end; its exit code. */
+static int wait_end(struct engine *engine)
+{
+    int64_t until = tide_clock_monotonic_ms() + 20000;
+    int status;
+
+    while (waitpid(engine->pid, &status, WNOHANG) == 0) {
+        if (tide_clock_monotonic_ms() > until)
+            fail_msg("the engine does not end");
+        usleep(5000);
+    }
+    engine->pid = 0;
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int stop(struct engine *engine)
+{
+    kill(engine->pid, SIGTERM);
+    return wait_end(engine);
+}
+
+static size_t count_in_log(const struct engine *engine, const char *text)
+{
+    static char log[1 << 20];
+    int fd = open(engine->log, O_RDONLY);
+    ssize_t n = read(fd, log, sizeof log - 1);
+    size_t count = 0;
+
+    close(fd);
+    log[n > 0 ? n : 0] = '\0';
+    for (const char *at = log; (at = strstr(at, text)); at++)
+        count++;
+    return count;
+}
+
+/* ---- its clients ---- */
+
+static int ask(int port, const char *path)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval limit = {.tv_sec = 20};
+    char request[256];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+        close(fd);
+        return -1;
+    }
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", path);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    return fd;
+}
+
+/* The whole answer; its status, 0 when the connection was cut before, -1 when nobody listens. */
+static int hear(struct engine *engine, int fd)
+{
+    size_t len = 0;
+    ssize_t n;
+
+    if (fd < 0)
+        return -1;
+    while ((n = recv(fd, engine->answer + len, sizeof engine->answer - 1 - len, 0)) > 0)
+        len += (size_t)n;
+    close(fd);
+    engine->answer[len] = '\0';
+    return len > 12 ? atoi(engine->answer + 9) : 0;
+}
+
+static int get(struct engine *engine, int port, const char *path)
+{
+    return hear(engine, ask(port, path));
+}
+
+/* The pid of a worker, as /-/bundles tells it. */
+static pid_t pid_of(struct engine *engine, int worker)
+{
+    char pattern[48];
+
+    assert_int_equal(get(engine, engine->admin, "/-/bundles"), 200);
+    snprintf(pattern, sizeof pattern, "{\"worker\":%d,\"pid\":", worker);
+    const char *at = strstr(engine->answer, pattern);
+    assert_non_null(at);
+    return atoi(at + strlen(pattern));
+}
+
+static void wait_ready(struct engine *engine, int status)
+{
+    int64_t until = tide_clock_monotonic_ms() + 10000;
+
+    while (get(engine, engine->admin, "/readyz") != status) {
+        if (tide_clock_monotonic_ms() > until)
+            fail_msg("/readyz does not become %d", status);
+        usleep(2000);
+    }
+}
+
+/* ---- the tests ---- */
+
+static void serves_and_stops(void **state)
+{
+    struct engine *engine = *state;
+
+    start(engine, "2", "5s");
+    assert_int_equal(get(engine, engine->web, "/here"), 200);
+    assert_non_null(strstr(engine->answer, "{\"here\":true}"));
+    assert_int_equal(get(engine, engine->web, "/nowhere"), 404);
+    assert_int_equal(get(engine, engine->admin, "/healthz"), 200);
+    assert_int_equal(get(engine, engine->admin, "/readyz"), 200);
+    assert_non_null(
+        strstr(engine->answer, "\"ready\":true,\"workers\":2,\"ready_workers\":2,\"missing\":[]"));
+    assert_int_equal(get(engine, engine->admin, "/metrics"), 200);
+    assert_non_null(strstr(engine->answer, "tidemill_workers{state=\"ready\"} 2"));
+    assert_non_null(strstr(engine->answer, "process_resident_memory_bytes{process=\"worker-1\"}"));
+    assert_int_equal(get(engine, engine->admin, "/other"), 404);
+    assert_int_equal(stop(engine), 0);
+    assert_int_equal(count_in_log(engine, "handles left open"), 0);
+    assert_int_equal(count_in_log(engine, "ERROR"), 0); /* of a sanitizer */
+    assert_int_equal(get(engine, engine->web, "/here"), -1);
+}
+
+static void replaces_a_killed_worker(void **state)
+{
+    struct engine *engine = *state;
+
+    start(engine, "1", "5s");
+    pid_t before = pid_of(engine, 0);
+    kill(before, SIGKILL);
+    wait_ready(engine, 503);
+    assert_non_null(strstr(engine->answer, "worker 0: "));
+    /* Nobody serves now: the connection waits in the supervisor's socket for the next worker. */
+    assert_int_equal(get(engine, engine->web, "/here"), 200);
+    wait_ready(engine, 200);
+    assert_int_not_equal(pid_of(engine, 0), before);
+    assert_int_equal(get(engine, engine->admin, "/metrics"), 200);
+    assert_non_null(strstr(engine->answer, "tidemill_worker_restarts_total{worker=\"0\"} 1"));
+    assert_int_equal(stop(engine), 0);
+}
+
+static void finishes_what_is_in_flight(void **state)
+{
+    struct engine *engine = *state;
+
+    start(engine, "1", "10s");
+    int64_t before = tide_clock_monotonic_ms();
+    int slow = ask(engine->web, "/slow/500");
+    usleep(100000);
+    assert_int_equal(stop(engine), 0);
+    assert_true(tide_clock_monotonic_ms() - before >= 500);
+    assert_int_equal(hear(engine, slow), 200);
+    assert_non_null(strstr(engine->answer, "{\"slept\":\"500\"}"));
+}
+
+static void cuts_off_after_the_grace(void **state)
+{
+    struct engine *engine = *state;
+
+    start(engine, "1", "200ms");
+    int slow = ask(engine->web, "/slow/15000");
+    usleep(100000);
+    int64_t before = tide_clock_monotonic_ms();
+    assert_int_equal(stop(engine), 0);
+    assert_true(tide_clock_monotonic_ms() - before < 2000); /* by the worker itself, not killed */
+    assert_int_not_equal(hear(engine, slow), 200);
+    assert_int_equal(count_in_log(engine, "grace time is over"), 1);
+    assert_int_equal(count_in_log(engine, "handles left open"), 0);
+}
+
+static void stops_at_once_when_told_twice(void **state)
+{
+    struct engine *engine = *state;
+
+    start(engine, "1", "30s");
+    int slow = ask(engine->web, "/slow/15000");
+    usleep(100000);
+    int64_t before = tide_clock_monotonic_ms();
+    kill(engine->pid, SIGINT);
+    usleep(100000);
+    kill(engine->pid, SIGINT);
+    assert_int_equal(wait_end(engine), 0);
+    assert_true(tide_clock_monotonic_ms() - before < 3000);
+    assert_int_not_equal(hear(engine, slow), 200);
+}
+
+static void workers_go_when_their_supervisor_is_killed(void **state)
+{
+    struct engine *engine = *state;
+    int64_t until = tide_clock_monotonic_ms() + 10000;
+    char listen[32];
+
+    start(engine, "2", "5s");
+    int port = engine->web, slow = ask(port, "/slow/400");
+    usleep(100000);
+    kill(engine->pid, SIGKILL);
+    waitpid(engine->pid, NULL, 0);
+    assert_int_equal(hear(engine, slow), 200); /* they finish what they have */
+    /* The port is free: another engine may have it. */
+    snprintf(listen, sizeof listen, "127.0.0.1:%d", port);
+    for (;;) {
+        int ports[2];
+        spawn(engine, "1", "5s", listen);
+        if (read(engine->ready[0], ports, sizeof ports) == sizeof ports) {
+            close(engine->ready[0]);
+            break;
+        }
+        close(engine->ready[0]);
+        assert_int_equal(wait_end(engine), 1);
+        assert_true(tide_clock_monotonic_ms() < until);
+    }
+    assert_int_equal(get(engine, port, "/here"), 200);
+    assert_int_equal(stop(engine), 0);
+}
+
+static void refuses_a_second_engine(void **state)
+{
+    struct engine *engine = *state, second;
+    char holder[64];
+
+    start(engine, "1", "5s");
+    second = *engine;
+    snprintf(second.log, sizeof second.log, "%s/second.log", engine->dir);
+    spawn(&second, "1", "5s", "127.0.0.1:0");
+    assert_int_equal(wait_end(&second), 1);
+    close(second.ready[0]);
+    snprintf(holder, sizeof holder, "the engine with pid %d works in the data directory 'data'",
+             (int)engine->pid);
+    assert_int_equal(count_in_log(&second, holder), 1);
+    assert_int_equal(get(engine, engine->web, "/here"), 200); /* the first does not mind */
+    assert_int_equal(stop(engine), 0);
+}
+
+static void tells_once_why_it_cannot_start(void **state)
+{
+    struct engine *engine = *state;
+
+    write_file(engine->dir, "scripts/web/init.lua", "local x = 1\nx.y.z = 2\n");
+    spawn(engine, "3", "5s", "127.0.0.1:0");
+    assert_int_equal(wait_end(engine), 1);
+    close(engine->ready[0]);
+    assert_int_equal(count_in_log(engine, "init.lua:2: "), 1);
+}
+
+static void wants_an_address_for_routes(void **state)
+{
+    struct engine *engine = *state;
+
+    spawn(engine, "2", "5s", NULL);
+    assert_int_equal(wait_end(engine), 1);
+    close(engine->ready[0]);
+    assert_int_equal(count_in_log(engine, "the bundle 'web' has routes but no address"), 1);
+    assert_int_equal(count_in_log(engine, "TIDEMILL_LISTEN_WEB"), 1);
+}
+
+static void applies_the_schema_first(void **state)
+{
+    struct engine *engine = *state;
+    char path[160];
+
+    snprintf(path, sizeof path, "%s/scripts/web/schema", engine->dir);
+    mkdir(path, 0700);
+    write_file(path, "001_broken.sql", "CREATE TABLE oops (");
+    spawn(engine, "1", "5s", "127.0.0.1:0");
+    assert_int_equal(wait_end(engine), 1);
+    close(engine->ready[0]);
+    assert_int_equal(count_in_log(engine, "001_broken.sql"), 1);
+    write_file(path, "001_broken.sql", "CREATE TABLE fine (id INTEGER PRIMARY KEY);");
+    start(engine, "1", "5s");
+    assert_int_equal(stop(engine), 0);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(serves_and_stops, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(replaces_a_killed_worker, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(finishes_what_is_in_flight, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cuts_off_after_the_grace, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stops_at_once_when_told_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(workers_go_when_their_supervisor_is_killed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_a_second_engine, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tells_once_why_it_cannot_start, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wants_an_address_for_routes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(applies_the_schema_first, set_up, tear_down),
+    };
+
+    if (argc == 3 && strcmp(argv[1], "worker") == 0)
+        return tide_worker_main((unsigned)atoi(argv[2]));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
