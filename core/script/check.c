@@ -15,15 +15,17 @@ static int push_integer(lua_State *L, bool good, int64_t value)
 static int unit_duration(lua_State *L)
 {
     int64_t ms = 0;
+    bool good = tide_unit_duration(luaL_checkstring(L, 1), &ms, NULL);
 
-    return push_integer(L, tide_unit_duration(luaL_checkstring(L, 1), &ms, NULL), ms);
+    return push_integer(L, good, ms);
 }
 
 static int unit_size(lua_State *L)
 {
     int64_t bytes = 0;
+    bool good = tide_unit_size(luaL_checkstring(L, 1), &bytes, NULL);
 
-    return push_integer(L, tide_unit_size(luaL_checkstring(L, 1), &bytes, NULL), bytes);
+    return push_integer(L, good, bytes);
 }
 
 static int unit_rate(lua_State *L)
