@@ -9,19 +9,14 @@
 
 #include "http/connection.h"
 
-static void read_source(struct tide_source *source, void *buf, size_t cap, tide_read_cb *cb, void *arg);
-static void close_source(struct tide_source *source);
-
-static const struct tide_source_ops source_ops = {read_source, close_source};
-
 void tide_http_body_init(struct tide_http_request *request)
 {
     request->body.limit = request->server->config.limits.body_bytes;
-    request->body.source.ops = &source_ops;
 }
 
 void tide_http_body_release(struct tide_http_request *request)
 {
+    tide_http_body_source_end(request, false);
     tide_buf_release(&request->body.collected);
     tide_http_parts_release(request);
 }
@@ -95,76 +90,28 @@ static void fail_later(struct tide_http_request *request, int64_t limit)
                  (long long)limit);
 }
 
-/* ---- reading ---- */
+/* ---- the whole of it ---- */
 
-void tide_http_read_start(struct tide_http_request *request, void *buf, size_t cap, tide_read_cb *cb,
-                          void *arg)
+void tide_http_body_taken(struct tide_err *err)
 {
-    struct tide_http_body *body = &request->body;
-
-    assert(!body->read_cb && cap > 0);
-    if (body->failed) {
-        cb(arg, -1, &body->err);
-        return;
-    }
-    body->read_buf = buf;
-    body->read_cap = cap;
-    body->read_len = 0;
-    body->read_cb = cb;
-    body->read_arg = arg;
-    tide_http_advance(request);
-}
-
-void tide_http_read_done(struct tide_http_request *request, ssize_t n, const struct tide_err *err)
-{
-    struct tide_http_body *body = &request->body;
-    tide_read_cb *cb = body->read_cb;
-
-    if (!cb)
-        return;
-    body->read_cb = NULL;
-    cb(body->read_arg, n, err);
-}
-
-static struct tide_http_request *request_of(struct tide_source *source)
-{
-    struct tide_http_body *body = CONTAINER(source, struct tide_http_body, source);
-
-    return CONTAINER(body, struct tide_http_request, body);
-}
-
-static void read_source(struct tide_source *source, void *buf, size_t cap, tide_read_cb *cb, void *arg)
-{
-    struct tide_http_request *request = request_of(source);
-
-    if (request->body.ended && !request->body.failed)
-        cb(arg, 0, NULL);
-    else
-        tide_http_read_start(request, buf, cap, cb, arg);
-}
-
-static void close_source(struct tide_source *source)
-{
-    struct tide_http_request *request = request_of(source);
-
-    request->body.read_cb = NULL;
-    request->body.read_len = 0;
-    if (!request->body.failed && !request->body.ended) {
-        request->body.failed = true;
-        tide_err_set(&request->body.err, TIDE_ERR_CANCELED, false, "the request's body was closed");
-    }
+    tide_err_set(err, TIDE_ERR_CONFLICT, false, "the request's body was taken already");
 }
 
 struct tide_source *tide_http_body_source(struct tide_http_request *request)
 {
     struct tide_http_body *body = &request->body;
+    struct tide_source *source;
 
-    assert(body->mode == BODY_NONE);
-    body->mode = BODY_SOURCE;
-    body->source.length = request->content_length;
+    if (body->mode != BODY_NONE && !body->failed) {
+        body->failed = true;
+        tide_http_body_taken(&body->err);
+    }
     if (request->content_length > body->limit)
         fail_later(request, body->limit);
-    return &body->source;
+    source = tide_http_body_source_new(request, request->content_length);
+    if (source)
+        body->mode = BODY_SOURCE;
+    return source;
 }
 
 void tide_http_body_collect(struct tide_http_request *request, size_t max, tide_http_body_cb *cb, void *arg)
@@ -172,7 +119,11 @@ void tide_http_body_collect(struct tide_http_request *request, size_t max, tide_
     struct tide_http_body *body = &request->body;
     int64_t limit = body->limit < (int64_t)max ? body->limit : (int64_t)max;
 
-    assert(body->mode == BODY_NONE);
+    assert(!body->collect_cb);
+    if (body->mode != BODY_NONE && !body->failed) {
+        body->failed = true;
+        tide_http_body_taken(&body->err);
+    }
     body->mode = BODY_COLLECT;
     body->collect_cb = cb;
     body->collect_arg = arg;

@@ -143,6 +143,14 @@ enum request_phase {
 
 enum body_mode { BODY_NONE, BODY_COLLECT, BODY_SOURCE, BODY_MULTIPART };
 
+/* What the user holds to read the body or a part. It may outlive the request (a script's garbage), and a
+ * later part. */
+struct tide_http_body_source {
+    struct tide_source source;
+    struct tide_http_request *request; /* NULL: over */
+    bool ended;                        /* over because everything was read */
+};
+
 struct tide_http_body {
     enum body_mode mode;
     bool ended;  /* all of it was taken */
@@ -158,8 +166,7 @@ struct tide_http_body {
     size_t read_cap, read_len;
     tide_read_cb *read_cb;
     void *read_arg;
-    struct tide_source source; /* the one handed out */
-    bool source_open;
+    struct tide_http_body_source *source; /* the one handed out last, while it reads from here */
     /* multipart */
     struct tide_multipart *parser;
     tide_http_part_cb *part_cb;
@@ -283,8 +290,12 @@ void tide_http_body_due(struct tide_http_request *request);
 /* The same, and hands over a read that is partly filled. */
 void tide_http_body_work(struct tide_http_request *request);
 void tide_http_work_later(struct tide_http_request *request);
-void tide_http_read_start(struct tide_http_request *request, void *buf, size_t cap, tide_read_cb *cb,
-                          void *arg);
+/* A source of `length` bytes for the user, in the place of the last one. NULL when memory is out. */
+struct tide_source *tide_http_body_source_new(struct tide_http_request *request, int64_t length);
+/* What the user still holds reads nothing more. */
+void tide_http_body_source_end(struct tide_http_request *request, bool ended);
+/* The error of asking for a body that was asked for in another way. */
+void tide_http_body_taken(struct tide_err *err);
 /* Ends the read in flight, if any. */
 void tide_http_read_done(struct tide_http_request *request, ssize_t n, const struct tide_err *err);
 

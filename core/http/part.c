@@ -5,36 +5,6 @@
 #include "http/connection.h"
 #include "http/multipart.h"
 
-static void read_part(struct tide_source *source, void *buf, size_t cap, tide_read_cb *cb, void *arg);
-static void close_part(struct tide_source *source);
-
-static const struct tide_source_ops part_ops = {read_part, close_part};
-
-static struct tide_http_request *request_of(struct tide_source *source)
-{
-    struct tide_http_body *body = CONTAINER(source, struct tide_http_body, source);
-
-    return CONTAINER(body, struct tide_http_request, body);
-}
-
-static void read_part(struct tide_source *source, void *buf, size_t cap, tide_read_cb *cb, void *arg)
-{
-    struct tide_http_request *request = request_of(source);
-
-    if (!request->body.part_open && !request->body.failed)
-        cb(arg, 0, NULL);
-    else
-        tide_http_read_start(request, buf, cap, cb, arg);
-}
-
-static void close_part(struct tide_source *source)
-{
-    struct tide_http_body *body = &request_of(source)->body;
-
-    body->read_cb = NULL;
-    body->read_len = 0;
-}
-
 static void fail_invalid(struct tide_http_request *request, const char *fault)
 {
     struct tide_err err;
@@ -85,8 +55,6 @@ static void begin(struct tide_http_request *request)
     struct tide_http_body *body = &request->body;
 
     body->mode = BODY_MULTIPART;
-    body->source.ops = &part_ops;
-    body->source.length = -1;
     body->parser = tide_multipart_new(tide_http_request_header(request, "Content-Type"), &body->err);
     body->failed = !body->parser;
     if (!body->failed && request->content_length > body->limit)
@@ -104,7 +72,12 @@ void tide_http_multipart_next(struct tide_http_request *request, tide_http_part_
 
     if (body->mode == BODY_NONE && !body->failed)
         begin(request);
-    assert(!body->part_cb && (body->failed || body->mode == BODY_MULTIPART));
+    assert(!body->part_cb);
+    if (body->mode != BODY_MULTIPART && !body->failed) {
+        body->failed = true;
+        tide_http_body_taken(&body->err);
+    }
+    body->mode = BODY_MULTIPART;
     body->part_cb = cb;
     body->part_arg = arg;
     if (body->failed || body->ended)
@@ -116,12 +89,18 @@ void tide_http_multipart_next(struct tide_http_request *request, tide_http_part_
 static void start_part(struct tide_http_request *request)
 {
     struct tide_http_body *body = &request->body;
-    const struct tide_http_part part = {tide_multipart_name(body->parser),
-                                        tide_multipart_filename(body->parser),
-                                        tide_multipart_content_type(body->parser), &body->source};
+    const struct tide_http_part part = {
+        tide_multipart_name(body->parser), tide_multipart_filename(body->parser),
+        tide_multipart_content_type(body->parser), tide_http_body_source_new(request, -1)};
+    struct tide_err err;
 
-    body->part_open = true;
-    answer(request, &part, NULL);
+    if (part.source) {
+        body->part_open = true;
+        answer(request, &part, NULL);
+        return;
+    }
+    tide_err_set(&err, TIDE_ERR_UNAVAILABLE, true, "multipart/form-data: out of memory");
+    tide_http_body_fail(request, &err);
 }
 
 /* Reports what is there of a read: content first, the end at the next read. */
@@ -130,6 +109,7 @@ static void end_part(struct tide_http_request *request)
     struct tide_http_body *body = &request->body;
 
     body->part_open = false;
+    tide_http_body_source_end(request, true);
     tide_http_read_done(request, (ssize_t)body->read_len, NULL);
 }
 

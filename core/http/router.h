@@ -16,15 +16,17 @@ struct tide_router;
 struct tide_router *tide_router_new(void);
 void tide_router_free(struct tide_router *router);
 
-/* `spec` is "GET /jobs/{id}"; methods GET HEAD POST PUT PATCH DELETE OPTIONS; the last segment may be "{rest*}". GET answers HEAD
- * too. TIDE_ERR_INVALID names what is wrong, TIDE_ERR_EXISTS: the same route is there (also under another parameter name). */
-TIDE_WARN_UNUSED bool tide_router_add(struct tide_router *router, const char *spec, int value, struct tide_err *err);
+/* `spec` is "GET /jobs/{id}"; methods GET HEAD POST PUT PATCH DELETE OPTIONS; the last segment may be
+ * "{rest*}". GET answers HEAD too. TIDE_ERR_INVALID names what is wrong, TIDE_ERR_EXISTS: the same route is
+ * there (also under another parameter name). */
+TIDE_WARN_UNUSED bool tide_router_add(struct tide_router *router, const char *spec, int value,
+                                      struct tide_err *err);
 
 struct tide_route_match {
     int value; /* as added */
     size_t params;
     struct {
-        const char *name; /* the router's */
+        const char *name;  /* the router's */
         const char *start; /* into the path given */
         size_t len;
     } param[TIDE_ROUTE_MAX_PARAMS];
@@ -33,7 +35,8 @@ struct tide_route_match {
 
 enum tide_route_found { TIDE_ROUTE_FOUND, TIDE_ROUTE_PATH, TIDE_ROUTE_METHOD /* path known, method not */ };
 
-/* TIDE_ROUTE_PATH: no such path (404). TIDE_ROUTE_METHOD: 405 with match->allow. path is decoded and starts with "/". */
+/* TIDE_ROUTE_PATH: no such path (404). TIDE_ROUTE_METHOD: 405 with match->allow. path is decoded and starts
+ * with "/". */
 enum tide_route_found tide_router_find(const struct tide_router *router, const char *method, const char *path,
                                        struct tide_route_match *match);
 

@@ -76,6 +76,21 @@ static void small_bodies_are_collected(void **state)
     close(fd);
 }
 
+static void a_body_is_taken_once(void **state)
+{
+    int fd = dial(*state), i;
+    struct reply reply;
+
+    for (i = 0; i < 2; i++) {
+        assert_true(upload(fd, "/twice", "", "abc", i ? 3 : 0, 3, false));
+        assert_true(read_reply(fd, &reply, false));
+        assert_int_equal(reply.status, 400);
+        assert_non_null(strstr(reply.body, "taken already"));
+        free(reply.body);
+    }
+    close(fd);
+}
+
 static void large_bodies_arrive_whole(void **state)
 {
     enum { SIZE = 20 * 1000 * 1000 + 7 };
@@ -333,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_bodies_are_collected, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_body_is_taken_once, setup, teardown),
         cmocka_unit_test_setup_teardown(large_bodies_arrive_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_reader_holds_the_client_back, setup, teardown),
         cmocka_unit_test_setup_teardown(bodies_over_the_limit_fail, setup, teardown),

@@ -38,6 +38,7 @@ struct fixture {
     atomic_int wished; /* 1: quiesce, 2: close */
     struct tide_http_server *server;
     struct tide_http_limits limits;
+    struct tide_metrics *metrics; /* NULL: none */
     int fd, port, descriptors;
     bool closed;
     int loop_result;
@@ -159,6 +160,13 @@ static void read_next(struct call *call)
     tide_source_read(call->source, call->buf, sizeof call->buf, on_counted, call);
 }
 
+static void close_call_source(struct call *call)
+{
+    if (call->source)
+        tide_source_close(call->source);
+    call->source = NULL;
+}
+
 static void on_part(void *arg, const struct tide_http_part *part, const struct tide_err *err);
 
 static void on_part_bytes(void *arg, ssize_t n, const struct tide_err *err)
@@ -189,12 +197,14 @@ static void on_part(void *arg, const struct tide_http_part *part, const struct t
     } else if (!part) {
         reply_text(call->request, call->text.data, call->text.len);
     } else if (strcmp(query, "first") == 0) {
+        call->source = part->source;
         tide_http_respond_problem(call->request, 400, "one look is enough", NULL, 0);
     } else {
         tide_buf_printf(&call->text, "%s|%s|%s:", part->name, part->filename ? part->filename : "-",
                         part->content_type ? part->content_type : "-");
         call->count = 0;
         call->hash = 2166136261U;
+        close_call_source(call);
         call->source = part->source;
         if (strcmp(query, "skip") == 0)
             tide_http_multipart_next(call->request, on_part, call);
@@ -364,7 +374,10 @@ static void route(struct call *call, struct tide_http_request *request)
         reply_numbers(call, query);
     else if (strcmp(path, "/file") == 0)
         reply_file(call, query);
-    else if (strcmp(path, "/facts") == 0)
+    else if (strcmp(path, "/twice") == 0) {
+        call->source = tide_http_body_source(request);
+        collect(call);
+    } else if (strcmp(path, "/facts") == 0)
         reply_facts(call, request);
     else if (strcmp(path, "/bad-header") == 0)
         reply_bad_header(call, query);
@@ -397,6 +410,7 @@ static void on_gone(void *arg, struct tide_http_request *request)
 
 static void free_call(struct call *call)
 {
+    close_call_source(call); /* perhaps long after on_end */
     tide_buf_release(&call->text);
     free(call);
 }
@@ -478,8 +492,10 @@ static struct fixture *fixture_new(void)
 
 static void fixture_start(struct fixture *fixture)
 {
-    struct tide_http_server_config config = {
-        .name = "test", .limits = fixture->limits, .handler = {on_request, on_gone, on_end, fixture}};
+    struct tide_http_server_config config = {.name = "test",
+                                             .limits = fixture->limits,
+                                             .metrics = fixture->metrics,
+                                             .handler = {on_request, on_gone, on_end, fixture}};
     struct tide_err err;
 
     if (!tide_http_listen("127.0.0.1:0", &fixture->fd, 1, &fixture->port, &err))

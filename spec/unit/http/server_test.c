@@ -351,6 +351,51 @@ static void quiescing_ends_idle_connections_and_finishes_the_others(void **state
     close(busy);
 }
 
+static double metric(struct fixture *fixture, enum tide_metric_type type, const char *name,
+                     const char *labels)
+{
+    return tide_metric_value(tide_metrics_get(fixture->metrics, type, name, labels, ""));
+}
+
+static void metrics_are_kept(void **state)
+{
+    struct fixture *fixture = fixture_new();
+    int64_t until = now_ms() + 2000;
+    struct tide_err err;
+    struct reply reply;
+    int fd;
+
+    *state = fixture;
+    fixture->metrics = tide_metrics_map(-1, &err);
+    assert_non_null(fixture->metrics);
+    fixture_start(fixture);
+    fd = dial(fixture);
+    ask(fixture, "GET / HTTP/1.1\r\n\r\n", 400, &reply);
+    free(reply.body);
+    ask(fixture, "GET /../ HTTP/1.1\r\n" HOST "\r\n", 400, &reply);
+    free(reply.body);
+    send_text(fd, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    assert_true(read_reply(fd, &reply, false));
+    free(reply.body);
+    while (metric(fixture, TIDE_METRIC_GAUGE, "tidemill_http_connections", "server=\"test\"") != 1 &&
+           now_ms() < until)
+        usleep(1000);
+    assert_true(metric(fixture, TIDE_METRIC_GAUGE, "tidemill_http_connections", "server=\"test\"") == 1);
+    assert_true(metric(fixture, TIDE_METRIC_COUNTER, "tidemill_http_rejected_total",
+                       "server=\"test\",reason=\"framing\"") == 2);
+    close(fd);
+}
+
+static int teardown_metrics(void **state)
+{
+    struct fixture *fixture = *state;
+    struct tide_metrics *metrics = fixture->metrics;
+
+    fixture_stop(fixture);
+    tide_metrics_unmap(metrics);
+    return 0;
+}
+
 static void closing_ends_everything(void **state)
 {
     static const char *const texts[] = {
@@ -409,6 +454,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(heads_over_the_limit_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(quiescing_ends_idle_connections_and_finishes_the_others, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(metrics_are_kept, NULL, teardown_metrics),
         cmocka_unit_test_setup(closing_ends_everything, setup),
     };
 
