@@ -146,7 +146,8 @@ static void on_process_closed(uv_handle_t *handle)
 static void on_exit_status(uv_process_t *process, int64_t status, int signal)
 {
     struct tide_child *child = process->data;
-    bool expected = child->supervisor->state == TIDE_SUPERVISOR_STOPPING || child->failed;
+    bool clean = status == 0 && signal == 0;
+    bool expected = (child->supervisor->state == TIDE_SUPERVISOR_STOPPING && clean) || child->failed;
 
     tide_log_event(&child->supervisor->log, expected ? TIDE_LOG_DEBUG : TIDE_LOG_WARN,
                    signal ? "worker was killed" : "worker exited", tide_log_int("worker", child->index),
