@@ -20,12 +20,13 @@
 #include "stream/stream.h"
 
 /* Codes of a failed job, beside those of base/err.h. */
-#define TIDE_MEDIA_NO_AUDIO "no_audio"       /* a media file without sound */
-#define TIDE_MEDIA_CORRUPT "corrupt"         /* damaged or cut off */
-#define TIDE_MEDIA_UNSUPPORTED "unsupported" /* not a media file, or a format or codec that is not allowed   \
-                                              */
-#define TIDE_MEDIA_TOO_LONG "too_long"       /* over max_duration_ms */
-#define TIDE_MEDIA_CRASHED "crashed" /* the child died of a signal; not retryable after the second time */
+#define TIDE_MEDIA_NO_AUDIO "no_audio" /* a media file without sound */
+#define TIDE_MEDIA_CORRUPT "corrupt"   /* damaged or cut off */
+#define TIDE_MEDIA_UNSUPPORTED                                                                               \
+    "unsupported"                      /* not a media file, or a format or codec that is not allowed         \
+                                        */
+#define TIDE_MEDIA_TOO_LONG "too_long" /* over max_duration_ms */
+#define TIDE_MEDIA_CRASHED "crashed"   /* the child died of a signal; not retryable after the second time */
 /* TIDE_ERR_LIMIT: output size, CPU or memory limit. TIDE_ERR_TIMEOUT: wall time; retryable. */
 
 /* The input: read at any offset; at most one read in flight. */
@@ -43,7 +44,7 @@ struct tide_media_options {
     int sample_rate;     /* Hz, an MPEG rate, or 0: nearest to the input */
     int64_t max_duration_ms; /* of the audio; 0: 12 h */
     int64_t max_output;      /* bytes; 0: 2 GiB */
-    int64_t max_memory;      /* bytes of address space of the child, 256 MiB at least; 0: 1 GiB */
+    int64_t max_memory;      /* bytes of address space of the child, whose libraries take 170 MiB; 0: 1 GiB */
     int64_t max_cpu_ms;      /* CPU time of the child; 0: 20 min */
     int64_t timeout_ms;      /* wall time; 0: 25 min */
 };

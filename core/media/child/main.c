@@ -1,8 +1,8 @@
 /*
  * tidemill-media: one transcoding job for the engine, which starts it and speaks media/protocol.h with it on
  * descriptor
- * 3. Not of use by hand: `tidemill convert` is. Reads untrusted bytes, so it gives up all rights first
- * (sandbox.h).
+ * 3. Not of use by hand, but for --check-sandbox: `tidemill convert` is. Reads untrusted bytes, so it gives
+ * up all rights first (sandbox.h).
  */
 #include <libavutil/log.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 
 #include "media/child/channel.h"
 #include "media/child/sandbox.h"
+#include "media/child/sandbox_check.h"
 #include "media/child/transcode.h"
 
 /* What the libraries complain about goes to the engine's log, a few lines of it. */
@@ -49,7 +50,7 @@ static bool is_socket(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static struct channel channel;
     static char title[TIDE_MEDIA_TITLE_MAX + 1];
@@ -58,8 +59,11 @@ int main(void)
     struct tide_err err = {0};
     bool ok;
 
+    if (argc == 2 && strcmp(argv[1], "--check-sandbox") == 0)
+        return sandbox_check();
     if (!is_socket(TIDE_MEDIA_CHANNEL_FD)) {
-        fprintf(stderr, "tidemill-media is started by tidemill; use `tidemill convert IN OUT`.\n");
+        fprintf(stderr, "tidemill-media is started by tidemill; use `tidemill convert IN OUT`.\n"
+                        "tidemill-media --check-sandbox tries its sandbox out on this machine.\n");
         return 2;
     }
     sandbox_early(TIDE_MEDIA_CHANNEL_FD);

@@ -187,6 +187,22 @@ static void test_cpu_limit(void **state)
     free_run(run);
 }
 
+static void test_memory_limit(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)state; /* an instrumented child has no such limit, see sandbox.c */
+    skip();
+#else
+    struct run *run = new_run_of_file(clip("clip-7s.mp4"));
+
+    (void)state;
+    run->request.options.max_memory = 64 << 20;
+    run_job(run);
+    expect_failure(run, TIDE_ERR_LIMIT, "out of memory");
+    free_run(run);
+#endif
+}
+
 static void test_wall_timeout(void **state)
 {
     struct run *run = noise_run(48000, 2, 600);
@@ -268,13 +284,21 @@ static void test_audio_of_damage_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_audio),      cmocka_unit_test(test_corrupt),
-        cmocka_unit_test(test_cut_files),     cmocka_unit_test(test_wav_without_length),
-        cmocka_unit_test(test_unsupported),   cmocka_unit_test(test_odd_rates_and_channels),
-        cmocka_unit_test(test_too_long),      cmocka_unit_test(test_output_limit),
-        cmocka_unit_test(test_cpu_limit),     cmocka_unit_test(test_wall_timeout),
-        cmocka_unit_test(test_full_sink),     cmocka_unit_test(test_input_that_fails),
-        cmocka_unit_test(test_damaged_bytes), cmocka_unit_test(test_audio_of_damage_only),
+        cmocka_unit_test(test_no_audio),
+        cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_cut_files),
+        cmocka_unit_test(test_wav_without_length),
+        cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_odd_rates_and_channels),
+        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_output_limit),
+        cmocka_unit_test(test_cpu_limit),
+        cmocka_unit_test(test_memory_limit),
+        cmocka_unit_test(test_wall_timeout),
+        cmocka_unit_test(test_full_sink),
+        cmocka_unit_test(test_input_that_fails),
+        cmocka_unit_test(test_damaged_bytes),
+        cmocka_unit_test(test_audio_of_damage_only),
     };
 
     return cmocka_run_group_tests(tests, make_clips, NULL);

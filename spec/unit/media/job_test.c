@@ -270,6 +270,18 @@ static void test_sandbox_is_up_before_the_first_byte(void **state)
     expect_canceled(run);
 }
 
+static void test_sandbox_stops_an_intruder(void **state)
+{
+    char command[1024];
+
+    (void)state;
+    if (INSTRUMENTED)
+        skip(); /* see sandbox.c */
+    assert_non_null(getenv("TIDEMILL_MEDIA_HELPER"));
+    snprintf(command, sizeof command, "'%s' --check-sandbox >&2", getenv("TIDEMILL_MEDIA_HELPER"));
+    assert_int_equal(system(command), 0);
+}
+
 /* ---- back-pressure, progress, probe, title, options ---- */
 
 static void test_slow_sink_gives_the_same_bytes(void **state)
@@ -473,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_missing_helper),
         cmocka_unit_test(test_helper_that_is_no_program),
         cmocka_unit_test(test_sandbox_is_up_before_the_first_byte),
+        cmocka_unit_test(test_sandbox_stops_an_intruder),
         cmocka_unit_test(test_slow_sink_gives_the_same_bytes),
         cmocka_unit_test(test_few_round_trips),
         cmocka_unit_test(test_probe),
