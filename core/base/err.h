@@ -41,8 +41,8 @@ bool tide_err_set(struct tide_err *err, const char *code, bool retryable, const 
 /* Prefixes the message with "context: ". Returns false. */
 bool tide_err_prefix(struct tide_err *err, const char *fmt, ...) TIDE_PRINTF(2, 3);
 
-/* The error for an errno value: ENOSPC, EDQUOT and EFBIG become TIDE_ERR_FULL, ENOENT not_found, EEXIST exists,
- * EMFILE, ENFILE, EAGAIN and ENOMEM unavailable, else internal. Returns false. */
+/* The error for an errno value: ENOSPC, EDQUOT and EFBIG become TIDE_ERR_FULL, ENOENT not_found, EEXIST
+ * exists, EMFILE, ENFILE, EAGAIN and ENOMEM unavailable, else internal. Returns false. */
 bool tide_err_errno(struct tide_err *err, int errnum, const char *what);
 
 #endif

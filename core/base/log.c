@@ -78,8 +78,8 @@ static void put_value(struct tide_buf *buf, const struct tide_log_field *field, 
     }
 }
 
-static void format_json(const struct tide_log *log, struct tide_buf *buf, const char *level, const char *event,
-                        const struct tide_log_field *fields, size_t count)
+static void format_json(const struct tide_log *log, struct tide_buf *buf, const char *level,
+                        const char *event, const struct tide_log_field *fields, size_t count)
 {
     char time[25];
     size_t i;

@@ -48,8 +48,8 @@ void tide_log_write(const struct tide_log *log, enum tide_log_level level, const
                     const struct tide_log_field *fields, size_t count);
 
 /* tide_log_event(log, TIDE_LOG_INFO, "worker started", tide_log_int("pid", pid), ...): at least one field. */
-#define tide_log_event(log, level, event, ...)                                                                \
-    tide_log_write(log, level, event, (const struct tide_log_field[]){__VA_ARGS__},                           \
+#define tide_log_event(log, level, event, ...)                                                               \
+    tide_log_write(log, level, event, (const struct tide_log_field[]){__VA_ARGS__},                          \
                    sizeof((const struct tide_log_field[]){__VA_ARGS__}) / sizeof(struct tide_log_field))
 
 #endif

@@ -1,7 +1,7 @@
 /* Tokens (auth/jwt.h) and passwords (auth/password.h). */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sodium.h>
 
 #include "auth/jwt.h"
 #include "auth/password.h"

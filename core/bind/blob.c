@@ -1,4 +1,5 @@
-/* Buckets: files by id with metadata (blob/blob.h). Open files and files being written are resources of their task. */
+/* Buckets: files by id with metadata (blob/blob.h). Open files and files being written are resources of their
+ * task. */
 #include "bind/blob.h"
 
 #include <stdlib.h>
@@ -100,7 +101,8 @@ static struct tide_sink *writer_sink(void *userdata, struct tide_err *err)
 }
 
 static const struct tide_bind_stream reader_stream = {.open_source = reader_source};
-static const struct tide_bind_stream writer_stream = {.sink = writer_sink, .sink_closed = tide_bind_writer_closed};
+static const struct tide_bind_stream writer_stream = {.sink = writer_sink,
+                                                      .sink_closed = tide_bind_writer_closed};
 
 static struct tide_blob_store *store_of(lua_State *L)
 {
@@ -328,7 +330,8 @@ static void response_close(struct tide_source *source)
 
 static const struct tide_source_ops response_ops = {response_read, response_close};
 
-static struct tide_source *response_source_new(struct tide_blob_reader *reader, int64_t offset, int64_t length)
+static struct tide_source *response_source_new(struct tide_blob_reader *reader, int64_t offset,
+                                               int64_t length)
 {
     struct response_source *self = calloc(1, sizeof *self);
 
@@ -503,10 +506,11 @@ static int blob_remove(lua_State *L)
 void tide_bind_blob(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"blob_create", blob_create},     {"blob_commit", blob_commit}, {"blob_length", blob_length},
-        {"blob_close", blob_close},       {"blob_open", blob_open},     {"respond_blob", respond_blob},
-        {"blob_find", blob_find},         {"blob_annotate", blob_annotate}, {"blob_remove", blob_remove},
-        {NULL, NULL},
+        {"blob_create", blob_create}, {"blob_commit", blob_commit},
+        {"blob_length", blob_length}, {"blob_close", blob_close},
+        {"blob_open", blob_open},     {"respond_blob", respond_blob},
+        {"blob_find", blob_find},     {"blob_annotate", blob_annotate},
+        {"blob_remove", blob_remove}, {NULL, NULL},
     };
 
     tide_bind_register(L, functions);

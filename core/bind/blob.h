@@ -5,7 +5,8 @@
 #include "bind/native.h"
 #include "blob/blob.h"
 
-/* The open file or the file being written in the userdata at `index`; raises when it is another thing or closed. */
+/* The open file or the file being written in the userdata at `index`; raises when it is another thing or
+ * closed. */
 struct tide_blob_reader *tide_bind_check_reader(lua_State *L, int index);
 struct tide_blob_writer *tide_bind_check_writer(lua_State *L, int index);
 

@@ -201,7 +201,8 @@ static void tell_idle(uv_timer_t *timer)
     idle(bundle->idle_arg);
 }
 
-/* The last task is still ending when this is called, so `idle`, which may free the bundle, runs from the loop. */
+/* The last task is still ending when this is called, so `idle`, which may free the bundle, runs from the
+ * loop. */
 void tide_bundle_check_idle(struct tide_bundle *bundle)
 {
     if (!bundle->draining || !bundle->idle || bundle->telling_idle || bundle->requests || bundle->messages ||
@@ -307,7 +308,8 @@ struct tide_state *tide_bundle_state(const struct tide_bundle *bundle)
     return bundle->state;
 }
 
-void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *from, struct failure *failure)
+void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *from,
+                         struct failure *failure)
 {
     lua_State *L = tide_state_main(bundle->state);
     bool bug = true;
@@ -322,11 +324,13 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
         bug = lua_toboolean(L, -1); /* not a failure that the script passed on */
         lua_pop(L, 4);
     } else {
-        *failure = (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true, .message = "unreadable error"};
+        *failure =
+            (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true, .message = "unreadable error"};
         lua_pop(L, 1);
     }
     tide_log_event(bundle->config.services->log, bug ? TIDE_LOG_ERROR : TIDE_LOG_WARN, "handler failed",
-                   tide_log_str("bundle", bundle->config.name), tide_log_str("generation", bundle->generation),
+                   tide_log_str("bundle", bundle->config.name),
+                   tide_log_str("generation", bundle->generation),
                    tide_log_str("handler", tide_task_label(task)), tide_log_str("code", failure->code),
                    tide_log_str("message", failure->message),
                    tide_log_str("traceback", bug ? tide_task_traceback(task) : NULL));

@@ -1,6 +1,6 @@
 /*
- * A bundle as the engine runs it: loaded from its directory into a state of its own, asked what it declares, then
- * started: its routes answer requests, its consumers take messages, its timers fire. Loop thread only.
+ * A bundle as the engine runs it: loaded from its directory into a state of its own, asked what it declares,
+ * then started: its routes answer requests, its consumers take messages, its timers fire. Loop thread only.
  */
 #ifndef TIDE_BIND_BUNDLE_H
 #define TIDE_BIND_BUNDLE_H
@@ -16,25 +16,29 @@ struct tide_bundle;
 struct tide_state;
 
 struct tide_bundle_config {
-    const char *name;      /* "gateway": also the directory's name */
-    const char *directory; /* DIR with init.lua */
-    const char *library;   /* scripts/lib, or NULL */
-    const char *settings_json; /* the bundle's table in the settings, as a JSON object; secrets and environment merged in */
+    const char *name;          /* "gateway": also the directory's name */
+    const char *directory;     /* DIR with init.lua */
+    const char *library;       /* scripts/lib, or NULL */
+    const char *settings_json; /* the bundle's table in the settings, as a JSON object; secrets and
+                                  environment merged in */
     const char *settings_path; /* for errors: "tidemill.lua" */
-    const char *data_dir;  /* where generated secrets are kept, 0600; NULL: they are not kept */
-    size_t memory_max;     /* bytes; 0: default */
-    bool unconfined;       /* no sandbox: only for the spec runner's own state */
+    const char *data_dir;      /* where generated secrets are kept, 0600; NULL: they are not kept */
+    size_t memory_max;         /* bytes; 0: default */
+    bool unconfined;           /* no sandbox: only for the spec runner's own state */
     const struct tide_services *services; /* outlives the bundle */
 };
 
-/* Loads and runs the declarations; nothing is started. NULL: `report` tells the author what is wrong, with file and line. */
+/* Loads and runs the declarations; nothing is started. NULL: `report` tells the author what is wrong, with
+ * file and line. */
 struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, struct tide_buf *report);
 /* The bundle must be idle, or its tasks are ended (messages are handed back to the queue). */
 void tide_bundle_free(struct tide_bundle *bundle);
 
-/* Starts consumers and timers. `first` is true in exactly one worker of the engine: timers (`every`) run only there. */
+/* Starts consumers and timers. `first` is true in exactly one worker of the engine: timers (`every`) run only
+ * there. */
 bool tide_bundle_start(struct tide_bundle *bundle, bool first, struct tide_err *err);
-/* No new messages and timers; those in flight go on. `idle` is called from the loop when none is left (also at once). */
+/* No new messages and timers; those in flight go on. `idle` is called from the loop when none is left (also
+ * at once). */
 void tide_bundle_drain(struct tide_bundle *bundle, void (*idle)(void *arg), void *arg);
 
 /* The handler for this bundle's listener (http/server.h): routes, limits, errors, logs, metrics. */
@@ -49,10 +53,12 @@ struct tide_declaration {
 };
 size_t tide_bundle_declarations(const struct tide_bundle *bundle, const struct tide_declaration **list);
 
-/* Calls require(module)[function](args) in a task, runs the loop until it is over, and writes what it returned as JSON. `args`
- * is a JSON array. For the command line: nothing else may run on that loop. Codes as the script's failure. */
+/* Calls require(module)[function](args) in a task, runs the loop until it is over, and writes what it
+ * returned as JSON. `args` is a JSON array. For the command line: nothing else may run on that loop. Codes as
+ * the script's failure. */
 TIDE_WARN_UNUSED bool tide_bundle_call(struct tide_bundle *bundle, const char *module, const char *function,
-                                       const char *args_json, struct tide_buf *result_json, struct tide_err *err);
+                                       const char *args_json, struct tide_buf *result_json,
+                                       struct tide_err *err);
 
 const char *tide_bundle_name(const struct tide_bundle *bundle);
 const char *tide_bundle_generation(const struct tide_bundle *bundle); /* hash of its content, 12 hex digits */

@@ -8,7 +8,7 @@
 #include "http/router.h"
 
 struct route {
-    char *spec; /* "GET /jobs/{id}" */
+    char *spec;         /* "GET /jobs/{id}" */
     int64_t body_limit; /* bytes; -1: the listener's default */
     int64_t timeout_ms;
     struct tide_metric *duration; /* made at the first request */
@@ -34,7 +34,7 @@ struct timer {
     struct tide_bundle *bundle;
     int index;
     int64_t interval_ms, timeout_ms;
-    char *label; /* "every 1h" */
+    char *label;        /* "every 1h" */
     uv_timer_t *handle; /* NULL until started */
     bool busy;
 };
@@ -52,7 +52,8 @@ struct tide_bundle {
     size_t timer_count;
     struct tide_declaration *declarations;
     size_t declaration_count;
-    int entry_request, entry_failure, entry_message, entry_dead, entry_timer, entry_call; /* registry references */
+    int entry_request, entry_failure, entry_message, entry_dead, entry_timer,
+        entry_call;      /* registry references */
     struct call **calls; /* requests in flight, by slot; request.c */
     size_t call_slots;
     uint64_t call_sequence;
@@ -78,8 +79,9 @@ struct failure {
     char message[1024];
 };
 
-/* Turns the error value on top of L (of a task that raised) into a failure by the Lua function entry.failure; logs it with
- * the task's traceback. */
-void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *L, struct failure *failure);
+/* Turns the error value on top of L (of a task that raised) into a failure by the Lua function entry.failure;
+ * logs it with the task's traceback. */
+void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *L,
+                         struct failure *failure);
 
 #endif

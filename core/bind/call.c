@@ -10,6 +10,16 @@ struct outside_call {
     bool over, good;
 };
 
+/* The static string of the codes that callers tell apart. */
+static const char *code_of(const char *code)
+{
+    if (code && strcmp(code, TIDE_ERR_EXISTS) == 0)
+        return TIDE_ERR_EXISTS;
+    if (code && strcmp(code, TIDE_ERR_NOT_FOUND) == 0)
+        return TIDE_ERR_NOT_FOUND;
+    return TIDE_ERR_INVALID;
+}
+
 static void on_call_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,
                         const struct tide_err *err)
 {
@@ -25,15 +35,15 @@ static void on_call_end(void *arg, struct tide_task *task, enum tide_task_end en
     } else if (end == TIDE_TASK_ENDED) {
         *call->err = *err;
     } else if (nresults > 1) {
-        tide_err_set(call->err, TIDE_ERR_INVALID, false, "%s", lua_tostring(L, -1));
+        tide_err_set(call->err, code_of(lua_tostring(L, -1)), false, "%s", lua_tostring(L, -2));
     } else {
         text = lua_tolstring(L, -1, &len);
         call->good = text && tide_buf_append(call->result, text, len);
     }
 }
 
-bool tide_bundle_call(struct tide_bundle *bundle, const char *module, const char *function, const char *args_json,
-                      struct tide_buf *result_json, struct tide_err *err)
+bool tide_bundle_call(struct tide_bundle *bundle, const char *module, const char *function,
+                      const char *args_json, struct tide_buf *result_json, struct tide_err *err)
 {
     struct outside_call call = {.bundle = bundle, .result = result_json, .err = err};
     lua_State *L = tide_state_main(bundle->state);

@@ -1,7 +1,8 @@
 /*
- * Consumers: one task a message. What the handler does becomes one of the broker's words: it returns -> ack; tide.retry ->
- * again later; tide.reject or a failure that can't be mended -> dead letters; any other error -> again with backoff until the
- * attempts are used up, then dead letters. Before a message goes to the dead letters the bundle's on_dead runs.
+ * Consumers: one task a message. What the handler does becomes one of the broker's words: it returns -> ack;
+ * tide.retry -> again later; tide.reject or a failure that can't be mended -> dead letters; any other error
+ * -> again with backoff until the attempts are used up, then dead letters. Before a message goes to the dead
+ * letters the bundle's on_dead runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +35,9 @@ static void count_outcome(struct message *message, const char *outcome)
     tide_buf_init(&labels, 512);
     tide_metrics_label(&labels, "queue", consumer->queue);
     if (!consumer->duration)
-        consumer->duration = tide_metrics_get(metrics, TIDE_METRIC_HISTOGRAM, "tidemill_message_duration_seconds",
-                                              labels.data, "Time a handler took for a message.");
+        consumer->duration =
+            tide_metrics_get(metrics, TIDE_METRIC_HISTOGRAM, "tidemill_message_duration_seconds", labels.data,
+                             "Time a handler took for a message.");
     tide_metrics_label(&labels, "outcome", outcome);
     tide_metric_add(tide_metrics_get(metrics, TIDE_METRIC_COUNTER, "tidemill_messages_total", labels.data,
                                      "Messages by what became of them."),
@@ -73,7 +75,8 @@ static void end_with_reject(struct message *message)
 {
     log_outcome(message, "reject");
     count_outcome(message, "reject");
-    tide_delivery_reject(message->delivery, message->failure.code, message->failure.message, message->traceback);
+    tide_delivery_reject(message->delivery, message->failure.code, message->failure.message,
+                         message->traceback);
     message_over(message);
 }
 
@@ -161,8 +164,8 @@ static void take_outcome(struct message *message, lua_State *L)
     fail(message, strcmp(outcome, "retry") == 0, lua_isnumber(L, 2) ? (int64_t)lua_tonumber(L, 2) : -1);
 }
 
-static void on_message_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,
-                           const struct tide_err *err)
+static void on_message_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L,
+                           int nresults, const struct tide_err *err)
 {
     struct message *message = arg;
 
@@ -217,7 +220,8 @@ bool tide_bundle_start_consumers(struct tide_bundle *bundle, struct tide_err *er
     size_t i;
 
     if (bundle->consumer_count && !broker)
-        return tide_err_set(err, TIDE_ERR_INVALID, false, "the bundle '%s' consumes queues: the setting 'queue' is needed",
+        return tide_err_set(err, TIDE_ERR_INVALID, false,
+                            "the bundle '%s' consumes queues: the setting 'queue' is needed",
                             bundle->config.name);
     for (i = 0; i < bundle->consumer_count; i++) {
         struct consumer *consumer = bundle->consumers[i];

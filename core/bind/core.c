@@ -115,8 +115,8 @@ static int core_log(lua_State *L)
     struct tide_bundle *bundle = tide_bind_bundle(L);
     struct tide_task *task = tide_task_running(L);
 
-    tide_log_event(bundle->config.services->log, (enum tide_log_level)luaL_checkinteger(L, 1), luaL_checkstring(L, 2),
-                   tide_log_str("bundle", bundle->config.name),
+    tide_log_event(bundle->config.services->log, (enum tide_log_level)luaL_checkinteger(L, 1),
+                   luaL_checkstring(L, 2), tide_log_str("bundle", bundle->config.name),
                    tide_log_str("handler", task ? tide_task_label(task) : NULL),
                    tide_log_json("fields", luaL_optstring(L, 3, NULL)));
     return 0;
@@ -204,8 +204,14 @@ static int core_secret(lua_State *L)
 void tide_bind_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sleep", core_sleep}, {"now_ms", now_ms},     {"id_new", id_new}, {"id_derive", id_derive},
-        {"base64_decode", base64_decode}, {"log", core_log}, {"metric", core_metric}, {"secret", core_secret},
+        {"sleep", core_sleep},
+        {"now_ms", now_ms},
+        {"id_new", id_new},
+        {"id_derive", id_derive},
+        {"base64_decode", base64_decode},
+        {"log", core_log},
+        {"metric", core_metric},
+        {"secret", core_secret},
         {NULL, NULL},
     };
 

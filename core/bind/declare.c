@@ -51,7 +51,8 @@ static int declare_route(lua_State *L)
     return 1;
 }
 
-/* declare_consumer(queue, concurrency, attempts, lease_ms, backoff_ms, backoff_max_ms, timeout_ms, has_on_dead, file, line): index */
+/* declare_consumer(queue, concurrency, attempts, lease_ms, backoff_ms, backoff_max_ms, timeout_ms,
+ * has_on_dead, file, line): index */
 static int declare_consumer(lua_State *L)
 {
     struct tide_bundle *bundle = tide_bind_bundle(L);

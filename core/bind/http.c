@@ -98,7 +98,8 @@ static void on_done(void *arg, const struct tide_fetch_response *response, const
     tide_op_finish(&self->op);
 }
 
-/* fetch(method, url, headers|nil, body|nil, timeout_ms, max_body, redirects): status, headers, body; or nil and the failure */
+/* fetch(method, url, headers|nil, body|nil, timeout_ms, max_body, redirects): status, headers, body; or nil
+ * and the failure */
 static int fetch(lua_State *L)
 {
     struct tide_http_client *client = tide_bind_services(L)->http;

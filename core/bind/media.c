@@ -33,21 +33,22 @@ static struct media_op *of_input(struct tide_media_input *input)
     return (struct media_op *)((char *)input - offsetof(struct media_op, input));
 }
 
-static void read_input(struct tide_media_input *input, int64_t offset, void *buf, size_t len, tide_read_cb *cb,
-                       void *arg)
+static void read_input(struct tide_media_input *input, int64_t offset, void *buf, size_t len,
+                       tide_read_cb *cb, void *arg)
 {
     tide_blob_read_at(of_input(input)->reader, offset, buf, len, cb, arg);
 }
 
-static void patch_output(void *patch_arg, int64_t offset, const void *data, size_t len, tide_write_cb *cb, void *arg)
+static void patch_output(void *patch_arg, int64_t offset, const void *data, size_t len, tide_write_cb *cb,
+                         void *arg)
 {
     tide_blob_writer_patch(patch_arg, offset, data, len, cb, arg);
 }
 
 /* ---- progress ---- */
 
-static void on_progress_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,
-                            const struct tide_err *err)
+static void on_progress_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L,
+                            int nresults, const struct tide_err *err)
 {
     struct progress *progress = arg;
 
@@ -103,7 +104,8 @@ static int media_push(lua_State *L, struct tide_op *op)
     return 1;
 }
 
-/* The job's buffer is in the hands of reader and writer: both are closed at once, by the end of their task. */
+/* The job's buffer is in the hands of reader and writer: both are closed at once, by the end of their task.
+ */
 static bool media_cancel(struct tide_op *op)
 {
     struct media_op *self = (struct media_op *)op;

@@ -21,8 +21,10 @@ static bool publish_cancel(struct tide_op *op)
     return true;
 }
 
-static const struct tide_op_type publish_type = {
-    .name = "queue:publish", .size = sizeof(struct publish_op), .push = publish_push, .cancel = publish_cancel};
+static const struct tide_op_type publish_type = {.name = "queue:publish",
+                                                 .size = sizeof(struct publish_op),
+                                                 .push = publish_push,
+                                                 .cancel = publish_cancel};
 
 static void on_published(void *arg, const struct tide_err *err)
 {

@@ -1,6 +1,6 @@
 /*
- * Requests: finds the route, runs its handler as a task, answers. A script holds a request by a number (slot and sequence), so
- * a handle kept past its request's end is an error and never a dangling pointer.
+ * Requests: finds the route, runs its handler as a task, answers. A script holds a request by a number (slot
+ * and sequence), so a handle kept past its request's end is an error and never a dangling pointer.
  */
 #include "bind/request.h"
 
@@ -118,7 +118,8 @@ static void answer(struct call *call, const struct tide_http_response *response)
     tide_http_respond(call->http, response);
 }
 
-static void answer_problem(struct call *call, int status, const char *detail, const char *name, const char *value)
+static void answer_problem(struct call *call, int status, const char *detail, const char *name,
+                           const char *value)
 {
     struct tide_http_header header = {name, value};
 
@@ -132,8 +133,8 @@ static const struct {
     const char *code;
     int status;
 } statuses[] = {
-    {"bad_request", 400},        {TIDE_ERR_TOO_LARGE, 413}, {TIDE_ERR_NOT_FOUND, 404}, {TIDE_ERR_DENIED, 403},
-    {TIDE_ERR_EXISTS, 409},      {TIDE_ERR_CONFLICT, 409},  {TIDE_ERR_FULL, 507},      {"too_many", 429},
+    {"bad_request", 400},   {TIDE_ERR_TOO_LARGE, 413}, {TIDE_ERR_NOT_FOUND, 404}, {TIDE_ERR_DENIED, 403},
+    {TIDE_ERR_EXISTS, 409}, {TIDE_ERR_CONFLICT, 409},  {TIDE_ERR_FULL, 507},      {"too_many", 429},
 };
 
 static int status_of(const struct failure *failure)
@@ -196,8 +197,8 @@ static void start_task(struct call *call, const struct tide_route_match *match)
         lua_pushstring(L, match->param[i].name);
         lua_pushlstring(L, match->param[i].start, match->param[i].len);
     }
-    task = tide_task_start(bundle->state, 2 + (int)match->params * 2, call->route->spec, call->route->timeout_ms,
-                           on_task_end, call);
+    task = tide_task_start(bundle->state, 2 + (int)match->params * 2, call->route->spec,
+                           call->route->timeout_ms, on_task_end, call);
     if (task)
         call->task = task;
 }
@@ -213,7 +214,8 @@ static void on_request(void *arg, struct tide_http_request *http)
         tide_http_respond_problem(http, 503, "Too many requests are in flight.", NULL, 0);
         return;
     }
-    found = tide_router_find(bundle->router, tide_http_request_method(http), tide_http_request_path(http), &match);
+    found = tide_router_find(bundle->router, tide_http_request_method(http), tide_http_request_path(http),
+                             &match);
     if (found == TIDE_ROUTE_FOUND) {
         call->route = &bundle->routes[match.value];
         if (call->route->body_limit < 0 || tide_http_request_limit(http, call->route->body_limit)) {
@@ -261,14 +263,15 @@ static struct tide_metric *count_of(struct call *call)
     tide_metrics_label(&labels, "bundle", bundle->config.name);
     tide_metrics_label(&labels, "route", route->spec);
     if (!route->duration)
-        route->duration =
-            tide_metrics_get(bundle->config.services->metrics, TIDE_METRIC_HISTOGRAM, "tidemill_http_request_duration_seconds",
-                             labels.data, "Time from a request's head to the end of its response.");
+        route->duration = tide_metrics_get(bundle->config.services->metrics, TIDE_METRIC_HISTOGRAM,
+                                           "tidemill_http_request_duration_seconds", labels.data,
+                                           "Time from a request's head to the end of its response.");
     snprintf(status, sizeof status, "%d", call->status);
     tide_metrics_label(&labels, "status", status);
     route->requests[i].status = call->status;
-    route->requests[i].count = tide_metrics_get(bundle->config.services->metrics, TIDE_METRIC_COUNTER,
-                                                "tidemill_http_requests_total", labels.data, "Requests by status.");
+    route->requests[i].count =
+        tide_metrics_get(bundle->config.services->metrics, TIDE_METRIC_COUNTER,
+                         "tidemill_http_requests_total", labels.data, "Requests by status.");
     tide_buf_release(&labels);
     return route->requests[i].count;
 }
@@ -282,7 +285,8 @@ static void report(struct call *call, struct tide_http_request *http)
         tide_metric_add(count_of(call), 1);
         tide_metric_observe(call->route->duration, seconds);
     }
-    tide_log_event(bundle->config.services->log, TIDE_LOG_INFO, "request", tide_log_str("bundle", bundle->config.name),
+    tide_log_event(bundle->config.services->log, TIDE_LOG_INFO, "request",
+                   tide_log_str("bundle", bundle->config.name),
                    tide_log_str("generation", bundle->generation),
                    tide_log_str("route", call->route ? call->route->spec : NULL),
                    tide_log_str("method", tide_http_request_method(http)),
@@ -544,7 +548,8 @@ static void on_part(void *arg, const struct tide_http_part *part, const struct t
     tide_op_finish(&body->op);
 }
 
-/* request_part(handle): {name, filename, content_type, source}; nothing after the last; or nil and the failure */
+/* request_part(handle): {name, filename, content_type, source}; nothing after the last; or nil and the
+ * failure */
 static int request_part(lua_State *L)
 {
     struct tide_http_request *http = tide_bind_check_request(L, 1);
@@ -566,7 +571,8 @@ static void add_value(lua_State *L, struct tide_http_header *headers, size_t *co
     headers[(*count)++] = (struct tide_http_header){name, lua_tostring(L, -1)};
 }
 
-size_t tide_bind_check_headers(lua_State *L, int index, struct tide_http_header headers[TIDE_BIND_MAX_HEADERS])
+size_t tide_bind_check_headers(lua_State *L, int index,
+                               struct tide_http_header headers[TIDE_BIND_MAX_HEADERS])
 {
     size_t count = 0, i;
     const char *name;
@@ -646,11 +652,16 @@ static int status_title(lua_State *L)
 void tide_bind_request(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"request_field", request_field},   {"request_header", request_header},
-        {"request_headers", request_headers}, {"request_query", request_query},
-        {"request_collect", request_collect}, {"request_source", request_source},
-        {"request_part", request_part},     {"respond", respond},
-        {"range", range},                   {"status_title", status_title},
+        {"request_field", request_field},
+        {"request_header", request_header},
+        {"request_headers", request_headers},
+        {"request_query", request_query},
+        {"request_collect", request_collect},
+        {"request_source", request_source},
+        {"request_part", request_part},
+        {"respond", respond},
+        {"range", range},
+        {"status_title", status_title},
         {NULL, NULL},
     };
 

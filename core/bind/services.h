@@ -1,6 +1,7 @@
 /*
- * What the bindings of one process reach: one of each, opened from the settings (engine/services.c) and shared by
- * all bundles of the process. A member may be NULL when nothing needs it; a binding then says what setting is missing.
+ * What the bindings of one process reach: one of each, opened from the settings (engine/services.c) and
+ * shared by all bundles of the process. A member may be NULL when nothing needs it; a binding then says what
+ * setting is missing.
  */
 #ifndef TIDE_BIND_SERVICES_H
 #define TIDE_BIND_SERVICES_H

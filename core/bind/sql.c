@@ -192,7 +192,8 @@ static int sql_run(lua_State *L)
     for (i = 0; i < count; i++)
         params[i] = check_param(L, i + 3);
     self = tide_op_new(L, &run_type);
-    self->call = tide_sql_run(db, held ? held->tx : NULL, statement, params, (size_t)count, 0, on_result, self, &err);
+    self->call =
+        tide_sql_run(db, held ? held->tx : NULL, statement, params, (size_t)count, 0, on_result, self, &err);
     return finish_start(L, self, &err);
 }
 

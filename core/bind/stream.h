@@ -5,12 +5,13 @@
 #include "bind/native.h"
 #include "stream/stream.h"
 
-/* Pushes a userdata that owns the source: closed by the end of its task, by __gc, or when a response takes it. */
+/* Pushes a userdata that owns the source: closed by the end of its task, by __gc, or when a response takes
+ * it. */
 void tide_bind_push_source(lua_State *L, struct tide_source *source);
 
 /*
- * A binding's userdata may act as a source or sink (a blob reader, a blob writer): its metatable has a light userdata with one of
- * these in the field "__tide_stream".
+ * A binding's userdata may act as a source or sink (a blob reader, a blob writer): its metatable has a light
+ * userdata with one of these in the field "__tide_stream".
  */
 struct tide_bind_stream {
     /* A fresh source over the whole of it, to be closed by the taker; NULL with err. */

@@ -1,4 +1,5 @@
-/* Timers that a bundle declared with tide.every. A run that is still busy when the next is due is not joined by another. */
+/* Timers that a bundle declared with tide.every. A run that is still busy when the next is due is not joined
+ * by another. */
 #include <stdlib.h>
 
 #include "bind/bundle_internal.h"
@@ -16,8 +17,9 @@ static void on_tick_end(void *arg, struct tide_task *task, enum tide_task_end en
         tide_bundle_failure(timer->bundle, task, L, &failure);
     else if (end == TIDE_TASK_ENDED)
         tide_log_event(timer->bundle->config.services->log, TIDE_LOG_WARN, "timer ended",
-                       tide_log_str("bundle", timer->bundle->config.name), tide_log_str("handler", timer->label),
-                       tide_log_str("code", err->code), tide_log_str("message", err->message));
+                       tide_log_str("bundle", timer->bundle->config.name),
+                       tide_log_str("handler", timer->label), tide_log_str("code", err->code),
+                       tide_log_str("message", err->message));
     tide_bundle_check_idle(timer->bundle);
 }
 

@@ -1,8 +1,9 @@
 /*
  * The embedded queue: a file in WAL mode shared by the worker processes. All writes of a process go through
- * one thread in turns: a turn does everything that waits (publishes, endings, renewals) in one durable transaction, then takes
- * messages for consumers that have room. Other processes are noticed by inotify on the write-ahead log, delayed messages and
- * ended leases by a timer, and whatever both may miss by a poll once a second.
+ * one thread in turns: a turn does everything that waits (publishes, endings, renewals) in one durable
+ * transaction, then takes messages for consumers that have room. Other processes are noticed by inotify on
+ * the write-ahead log, delayed messages and ended leases by a timer, and whatever both may miss by a poll
+ * once a second.
  */
 #include <assert.h>
 #include <sodium.h>
@@ -52,7 +53,7 @@ struct consumer {
     void *arg;
     struct delivery *held;
     unsigned count;
-    bool stopped, look;     /* look: there may be messages */
+    bool stopped, look; /* look: there may be messages */
     struct consumer *next;
     /* of the turn that runs */
     struct tide_store_take take;
@@ -133,9 +134,11 @@ static bool apply(struct tide_store *store, struct request *request, struct tide
     case TIDE_QUEUE_RELEASE:
         return tide_store_release(store, &request->lease, &request->held, err);
     case TIDE_QUEUE_RETRY:
-        return tide_store_retry(store, &request->lease, request->failed, &request->ending, &request->held, err);
+        return tide_store_retry(store, &request->lease, request->failed, &request->ending, &request->held,
+                                err);
     default:
-        return tide_store_reject(store, &request->lease, request->failed, &request->ending, &request->held, err);
+        return tide_store_reject(store, &request->lease, request->failed, &request->ending, &request->held,
+                                 err);
     }
 }
 
@@ -223,7 +226,8 @@ static void work(struct tide_job *job)
     for (consumer = broker->consumers; consumer && !broker->failed; consumer = consumer->next)
         if (consumer->taking && !take(broker, consumer))
             tide_log_event(broker->base.log, TIDE_LOG_WARN, "queue: messages could not be taken",
-                           tide_log_str("queue", consumer->how.queue), tide_log_str("message", broker->err.message));
+                           tide_log_str("queue", consumer->how.queue),
+                           tide_log_str("message", broker->err.message));
 }
 
 /* ---- after a turn, on the loop ---- */
@@ -442,7 +446,8 @@ static void on_change(uv_fs_event_t *watch, const char *name, int events, int st
 
 /* ---- the driver ---- */
 
-static struct tide_queue_call *driver_publish(struct tide_queue_broker *base, const struct tide_queue_message *message,
+static struct tide_queue_call *driver_publish(struct tide_queue_broker *base,
+                                              const struct tide_queue_message *message,
                                               tide_queue_publish_cb *cb, void *arg, struct tide_err *err)
 {
     struct broker *broker = (struct broker *)base;
@@ -472,7 +477,8 @@ static void driver_cancel(struct tide_queue_call *call)
     ((struct request *)call)->cb = NULL;
 }
 
-static struct tide_queue_consumer *driver_consume(struct tide_queue_broker *base, const struct tide_queue_consume *how,
+static struct tide_queue_consumer *driver_consume(struct tide_queue_broker *base,
+                                                  const struct tide_queue_consume *how,
                                                   tide_queue_deliver_cb *cb, void *arg, struct tide_err *err)
 {
     struct broker *broker = (struct broker *)base;
@@ -572,7 +578,8 @@ static void start_watch(struct broker *broker)
     uv_fs_event_init(broker->loop, broker->watch);
     broker->watch->data = broker;
     if (uv_fs_event_start(broker->watch, on_change, wal, 0) != 0)
-        tide_log_event(broker->base.log, TIDE_LOG_WARN, "queue: no watch, other processes are noticed once a second",
+        tide_log_event(broker->base.log, TIDE_LOG_WARN,
+                       "queue: no watch, other processes are noticed once a second",
                        tide_log_str("file", wal));
     uv_unref((uv_handle_t *)broker->watch);
 }
@@ -647,7 +654,8 @@ static void driver_close(struct tide_queue_broker *base)
 
 /* ---- look in and mend: on a connection of their own ---- */
 
-static int driver_stats(struct tide_queue_broker *base, struct tide_queue_stat *stats, int max, struct tide_err *err)
+static int driver_stats(struct tide_queue_broker *base, struct tide_queue_stat *stats, int max,
+                        struct tide_err *err)
 {
     return tide_store_stats(((struct broker *)base)->path, stats, max, err);
 }
@@ -658,12 +666,14 @@ static int driver_list(struct tide_queue_broker *base, const char *queue, const 
     return tide_store_list(((struct broker *)base)->path, queue, state, max, list, err);
 }
 
-static int64_t driver_dead_retry(struct tide_queue_broker *base, const char *queue, int64_t id, struct tide_err *err)
+static int64_t driver_dead_retry(struct tide_queue_broker *base, const char *queue, int64_t id,
+                                 struct tide_err *err)
 {
     return tide_store_dead_retry(((struct broker *)base)->path, queue, id, err);
 }
 
-static int64_t driver_purge(struct tide_queue_broker *base, const char *queue, const char *state, struct tide_err *err)
+static int64_t driver_purge(struct tide_queue_broker *base, const char *queue, const char *state,
+                            struct tide_err *err)
 {
     return tide_store_purge(((struct broker *)base)->path, queue, state, err);
 }

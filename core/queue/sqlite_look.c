@@ -88,15 +88,16 @@ static bool read_message(sqlite3_stmt *stmt, struct tide_queue_dead *message)
     return message->payload != NULL;
 }
 
-int tide_store_list(const char *path, const char *queue, const char *state, int max, struct tide_queue_dead **list,
-                    struct tide_err *err)
+int tide_store_list(const char *path, const char *queue, const char *state, int max,
+                    struct tide_queue_dead **list, struct tide_err *err)
 {
     struct tide_store *store = tide_store_open(path, err);
-    sqlite3_stmt *stmt = store ? prepare(store,
-                                         "SELECT id, failed, published, due, code, reason, detail, payload FROM message"
-                                         " WHERE queue = ? AND state = ? ORDER BY id LIMIT ?",
-                                         err)
-                               : NULL;
+    sqlite3_stmt *stmt =
+        store ? prepare(store,
+                        "SELECT id, failed, published, due, code, reason, detail, payload FROM message"
+                        " WHERE queue = ? AND state = ? ORDER BY id LIMIT ?",
+                        err)
+              : NULL;
     int count = 0;
 
     *list = stmt ? calloc((size_t)max + 1, sizeof **list) : NULL;
@@ -148,5 +149,6 @@ int64_t tide_store_dead_retry(const char *path, const char *queue, int64_t id, s
 
 int64_t tide_store_purge(const char *path, const char *queue, const char *state, struct tide_err *err)
 {
-    return change(path, "DELETE FROM message WHERE queue = ?1 AND state = ?2", queue, state_number(state), 0, err);
+    return change(path, "DELETE FROM message WHERE queue = ?1 AND state = ?2", queue, state_number(state), 0,
+                  err);
 }

@@ -22,15 +22,15 @@ struct tide_state {
     int failure_ref;    /* registry: metatable of error values */
     const struct tide_embedded_lua *trusted[MAX_TRUSTED_TABLES];
     bool loading; /* declarations run */
-    /* Ops outlive the state when their work could not be stopped; then the lua_State is gone but this struct stays
-     * until the last of them came back. */
+    /* Ops outlive the state when their work could not be stopped; then the lua_State is gone but this struct
+     * stays until the last of them came back. */
     bool closed;
 };
 
 struct tide_task {
     struct tide_state *state;
     lua_State *co;
-    int co_ref; /* registry; LUA_NOREF: the coroutine was dropped */
+    int co_ref;           /* registry; LUA_NOREF: the coroutine was dropped */
     uv_timer_t *deadline; /* made at the first task that has one */
     struct tide_op *op;   /* what it waits for, or NULL while it runs */
     struct tide_resource *resources;
@@ -38,7 +38,7 @@ struct tide_task {
     tide_task_end_cb *end;
     void *arg;
     char *traceback;
-    bool *over; /* set when the task ends inside tide_task_start */
+    bool *over;                     /* set when the task ends inside tide_task_start */
     struct tide_task *next, **prev; /* in state->tasks; `next` alone in state->spare */
 };
 

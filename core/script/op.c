@@ -37,10 +37,13 @@ void *tide_op_new(lua_State *L, const struct tide_op_type *type)
     struct tide_op *op;
 
     if (!task)
-        luaL_error(L, "%s waits, which is not possible while a bundle loads: call it in a handler", type->name);
+        luaL_error(L, "%s waits, which is not possible while a bundle loads: call it in a handler",
+                   type->name);
     if (!lua_isyieldable(L))
-        luaL_error(L, "%s waits, which is not possible inside string.gsub, table.sort, require or a "
-                      "metamethod called from C: collect the values first, then wait", type->name);
+        luaL_error(L,
+                   "%s waits, which is not possible inside string.gsub, table.sort, require or a "
+                   "metamethod called from C: collect the values first, then wait",
+                   type->name);
     assert(type->size >= sizeof *op);
     op = calloc(1, type->size);
     if (!op)
@@ -80,8 +83,8 @@ static int push_results(struct tide_state *state, struct tide_op *op)
     lua_rawgeti(L, LUA_REGISTRYINDEX, state->trampoline_ref);
     lua_pushlightuserdata(L, op);
     if (lua_pcall(L, 1, LUA_MULTRET, 0) != 0) {
-        tide_err_set(&err, TIDE_ERR_LIMIT, false, "%s: the result could not be handed over: %s", op->type->name,
-                     lua_tostring(L, -1) ? lua_tostring(L, -1) : "?");
+        tide_err_set(&err, TIDE_ERR_LIMIT, false, "%s: the result could not be handed over: %s",
+                     op->type->name, lua_tostring(L, -1) ? lua_tostring(L, -1) : "?");
         lua_settop(L, base);
         return tide_push_failure(L, &err);
     }

@@ -1,6 +1,6 @@
 /*
- * A state is one generation of one bundle: its lua_State with a capped allocator, the sandboxed environment, the tide
- * API, and the pool of coroutines. One per bundle and generation in each worker. Loop thread only.
+ * A state is one generation of one bundle: its lua_State with a capped allocator, the sandboxed environment,
+ * the tide API, and the pool of coroutines. One per bundle and generation in each worker. Loop thread only.
  */
 #ifndef TIDE_SCRIPT_STATE_H
 #define TIDE_SCRIPT_STATE_H
@@ -31,7 +31,8 @@ struct tide_state_config {
 
 /* A state with the sandbox and no tide API yet. NULL with err when memory is out. */
 struct tide_state *tide_state_new(const struct tide_state_config *config, struct tide_err *err);
-/* Ends all tasks (TIDE_TASK_ENDED, canceled), closes the lua_State. Ops that could not be canceled outlive it safely. */
+/* Ends all tasks (TIDE_TASK_ENDED, canceled), closes the lua_State. Ops that could not be canceled outlive it
+ * safely. */
 void tide_state_free(struct tide_state *state);
 
 lua_State *tide_state_main(const struct tide_state *state);
@@ -41,8 +42,8 @@ void *tide_state_host(const struct tide_state *state);
 
 /*
  * Loads the trusted modules of `table` into the state: each is run as `module(native, load)` on first
- * require by another trusted module. `native` is the table of C functions (tide_state_native). They may use debug and
- * string.dump; scripts never see them.
+ * require by another trusted module. `native` is the table of C functions (tide_state_native). They may use
+ * debug and string.dump; scripts never see them.
  */
 void tide_state_add_trusted(struct tide_state *state, const struct tide_embedded_lua *table);
 /* Pushes the table `native` in which bindings put their C functions: native.sql_run, ... */
@@ -50,12 +51,12 @@ void tide_state_native(struct tide_state *state, lua_State *L);
 /* Runs a trusted module and leaves its return value on the main stack. False: err. */
 bool tide_state_require_trusted(struct tide_state *state, const char *name, struct tide_err *err);
 
-/* Runs DIRECTORY/init.lua. On failure `report` holds what the author shall see: file:line: message, the source line with a caret,
- * and hints. Declarations run here; waiting is an error. */
+/* Runs DIRECTORY/init.lua. On failure `report` holds what the author shall see: file:line: message, the
+ * source line with a caret, and hints. Declarations run here; waiting is an error. */
 bool tide_state_load(struct tide_state *state, struct tide_buf *report);
 
-size_t tide_state_memory(const struct tide_state *state); /* bytes of Lua memory in use */
-size_t tide_state_tasks(const struct tide_state *state);  /* tasks not yet over */
+size_t tide_state_memory(const struct tide_state *state);  /* bytes of Lua memory in use */
+size_t tide_state_tasks(const struct tide_state *state);   /* tasks not yet over */
 size_t tide_state_pending(const struct tide_state *state); /* ops not yet released, also of tasks gone */
 
 #endif

@@ -160,8 +160,10 @@ static void task_free(struct tide_task *task)
     free(task);
 }
 
-/* Tells the owner, closes what the task left open, and keeps the struct (with a clean coroutine) for the next. */
-static void task_over(struct tide_task *task, enum tide_task_end end, int nresults, const struct tide_err *err)
+/* Tells the owner, closes what the task left open, and keeps the struct (with a clean coroutine) for the
+ * next. */
+static void task_over(struct tide_task *task, enum tide_task_end end, int nresults,
+                      const struct tide_err *err)
 {
     struct tide_state *state = task->state;
 

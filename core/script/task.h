@@ -1,6 +1,6 @@
 /*
- * A task is one pooled coroutine of a bundle's state: it runs one request, message, timer or command from its start to its
- * end, over any number of waits. Loop thread only.
+ * A task is one pooled coroutine of a bundle's state: it runs one request, message, timer or command from its
+ * start to its end, over any number of waits. Loop thread only.
  */
 #ifndef TIDE_SCRIPT_TASK_H
 #define TIDE_SCRIPT_TASK_H
@@ -22,20 +22,22 @@ enum tide_task_end {
 };
 
 /* Called once when the task is over, before its resources are closed. */
-typedef void tide_task_end_cb(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,
-                              const struct tide_err *err);
+typedef void tide_task_end_cb(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L,
+                              int nresults, const struct tide_err *err);
 
 /*
- * Starts the function and its `nargs` arguments on top of tide_state_main(state) (popped) in a pooled coroutine. It runs until
- * its first wait before this returns (and `end` may have been called). deadline_ms 0: none. `label` is shown in errors
- * ("GET /jobs/{id}"), not copied. `arg` is the caller's own pointer (a request, a delivery). NULL: the task is over already
+ * Starts the function and its `nargs` arguments on top of tide_state_main(state) (popped) in a pooled
+ * coroutine. It runs until its first wait before this returns (and `end` may have been called). deadline_ms
+ * 0: none. `label` is shown in errors
+ * ("GET /jobs/{id}"), not copied. `arg` is the caller's own pointer (a request, a delivery). NULL: the task
+ * is over already
  * (`end` was called).
  */
 struct tide_task *tide_task_start(struct tide_state *state, int nargs, const char *label, int64_t deadline_ms,
                                   tide_task_end_cb *end, void *arg);
 
-/* Ends a waiting task: cancels its op, closes its resources, calls `end` with TIDE_TASK_ENDED. The coroutine is dropped.
- * Must not be called for the running task. */
+/* Ends a waiting task: cancels its op, closes its resources, calls `end` with TIDE_TASK_ENDED. The coroutine
+ * is dropped. Must not be called for the running task. */
 void tide_task_cancel(struct tide_task *task, const struct tide_err *why);
 
 struct tide_task *tide_task_running(lua_State *L); /* NULL: at load */
@@ -45,15 +47,18 @@ const char *tide_task_label(const struct tide_task *task);
 const char *tide_task_traceback(const struct tide_task *task); /* "" when it did not raise */
 
 /*
- * A resource of a task (an open blob, an uncommitted upload, a transaction): closed when the task is over, in reverse
- * order, if nobody closed it before. Embedded in the userdata of a binding, which unlinks it in its own close and __gc.
+ * A resource of a task (an open blob, an uncommitted upload, a transaction): closed when the task is over, in
+ * reverse order, if nobody closed it before. Embedded in the userdata of a binding, which unlinks it in its
+ * own close and __gc.
  */
 struct tide_resource {
     void (*close)(struct tide_resource *resource);
     struct tide_resource *next, **prev;
 };
-void tide_resource_own(lua_State *L, struct tide_resource *resource); /* by the running task; none at load: kept till __gc */
-void tide_resource_own_by(struct tide_task *task, struct tide_resource *resource); /* from an op's push: its task */
-void tide_resource_disown(struct tide_resource *resource);            /* idempotent */
+void tide_resource_own(
+    lua_State *L, struct tide_resource *resource); /* by the running task; none at load: kept till __gc */
+void tide_resource_own_by(struct tide_task *task,
+                          struct tide_resource *resource); /* from an op's push: its task */
+void tide_resource_disown(struct tide_resource *resource); /* idempotent */
 
 #endif

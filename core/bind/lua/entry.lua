@@ -13,12 +13,15 @@ entry.message = queue.deliver
 entry.dead = queue.bury
 entry.timer = timer.run
 
--- The result as JSON; or nil and a message.
+-- The result as JSON; or nil, a message and a code.
 function entry.call(module, name, args)
   local f = load("loader").require(module)[name]
   local result, err = f(unpack(native.cjson.decode(args)))
   if result == nil and err ~= nil then
-    return nil, type(err) == "table" and err.message or tostring(err)
+    if type(err) ~= "table" then
+      err = { code = "invalid", message = tostring(err) }
+    end
+    return nil, err.message, err.code
   end
   return (native.cjson.encode(result == nil and true or result))
 end

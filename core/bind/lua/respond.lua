@@ -38,13 +38,25 @@ function respond.empty(status, headers)
   return { status = status, headers = headers, body = "" }
 end
 
--- application/problem+json (RFC 9457). `members` are added to it.
+local function add_member(parts, name, value)
+  parts[#parts + 1] = cjson.encode(name) .. ":" .. cjson.encode(value)
+end
+
+-- application/problem+json (RFC 9457). `members` are added to it. The order is fixed, so that equal problems are equal bytes.
 function respond.problem(status, detail, members, headers)
-  local problem = { type = "about:blank", status = status, title = native.status_title(status), detail = detail }
-  for key, value in pairs(members or {}) do
-    problem[key] = value
+  local parts, names = { '"type":"about:blank"' }, {}
+  add_member(parts, "title", native.status_title(status))
+  add_member(parts, "status", status)
+  add_member(parts, "detail", detail)
+  for name in pairs(members or {}) do
+    names[#names + 1] = name
   end
-  return { status = status, headers = merge(headers, "Content-Type", "application/problem+json"), body = cjson.encode(problem) }
+  table.sort(names)
+  for _, name in ipairs(names) do
+    add_member(parts, name, members[name])
+  end
+  return { status = status, headers = merge(headers, "Content-Type", "application/problem+json"),
+    body = "{" .. table.concat(parts, ",") .. "}" }
 end
 
 -- A file name for Content-Disposition: ASCII in quotes, and the whole in UTF-8 (RFC 6266).

@@ -201,8 +201,9 @@ static void waits_through_pcall_and_own_coroutines(void **data)
 {
     struct world *world = *data;
 
-    run(world, MAIN("local gen = coroutine.wrap(function() coroutine.yield(sleep(1)); coroutine.yield('own') end) "
-                    "local _, a = pcall(gen) return a .. gen()"));
+    run(world,
+        MAIN("local gen = coroutine.wrap(function() coroutine.yield(sleep(1)); coroutine.yield('own') end) "
+             "local _, a = pcall(gen) return a .. gen()"));
     assert_string_equal(world->result, "sleptown");
 }
 
@@ -277,16 +278,18 @@ static void sandbox_hides_what_is_dangerous(void **data)
 {
     struct world *world = *data;
     struct tide_buf report;
-    static const char *const names[] = {"io",      "os.execute",     "ffi",        "debug.getinfo", "package",
-                                        "setfenv", "string.dump",    "loadfile",   "dofile",        "jit",
-                                        "newproxy", "collectgarbage", "os.getenv", "os.remove",     "loadstring"};
+    static const char *const names[] = {"io",        "os.execute", "ffi",         "debug.getinfo",
+                                        "package",   "setfenv",    "string.dump", "loadfile",
+                                        "dofile",    "jit",        "newproxy",    "collectgarbage",
+                                        "os.getenv", "os.remove",  "loadstring"};
     char source[512];
     size_t i;
 
     for (i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(source, sizeof source,
-                 "local ok, v = pcall(function() return %s end) assert(not ok or v == nil, '%s is reachable')",
-                 names[i], names[i]);
+        snprintf(
+            source, sizeof source,
+            "local ok, v = pcall(function() return %s end) assert(not ok or v == nil, '%s is reachable')",
+            names[i], names[i]);
         load_good(world, source);
         close_state(world);
     }
