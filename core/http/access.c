@@ -208,6 +208,8 @@ void tide_http_completed(void *cls, struct MHD_Connection *mhd, void **context,
     connection->phase = CONNECTION_IDLE;
     connection->since_ms = uv_now(connection->server->loop);
     connection->received = 0;
+    if (!request->head_done && code == MHD_REQUEST_TERMINATED_WITH_ERROR && !connection->killed)
+        tide_http_reject_count(connection->server, REJECT_FRAMING); /* libmicrohttpd answered it */
     finish(request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     if (connection->server->quiescing)
         shutdown(connection->fd, SHUT_RD);
