@@ -26,7 +26,7 @@ struct conversion {
     int64_t written;
     const char *in_name, *out_name;
     char temporary[MAX_PATH];
-    bool json, terminal, done, interrupted;
+    bool json, terminal;
     int shown; /* percent */
     struct tide_media_job *job;
     struct tide_media_result result;
@@ -125,10 +125,12 @@ static void on_done(void *arg, const struct tide_media_result *result, const str
     struct conversion *conversion = arg;
 
     conversion->good = err == NULL;
-    if (err)
+    if (err) {
         conversion->err = *err;
-    else
+    } else {
         conversion->result = *result;
+        on_progress(conversion, 100);
+    }
     stop_signals(conversion);
 }
 
