@@ -155,20 +155,28 @@ static int core_metric(lua_State *L)
 
 /* ---- generated secrets ---- */
 
-static bool write_secret(const char *path)
+#define SECRET_LEN 96 /* characters */
+
+static void make_secret(char text[SECRET_LEN + 1])
 {
-    unsigned char bytes[48];
-    char text[2 * sizeof bytes + 1], temporary[512];
-    int fd;
-    bool good;
+    unsigned char bytes[SECRET_LEN / 2];
 
     randombytes_buf(bytes, sizeof bytes);
-    sodium_bin2hex(text, sizeof text, bytes, sizeof bytes);
+    sodium_bin2hex(text, SECRET_LEN + 1, bytes, sizeof bytes);
+}
+
+static bool write_secret(const char *path)
+{
+    char text[SECRET_LEN + 1], temporary[512];
+    bool good;
+    int fd;
+
+    make_secret(text);
     snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
     fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return false;
-    good = write(fd, text, sizeof text - 1) == (ssize_t)sizeof text - 1 && fsync(fd) == 0;
+    good = write(fd, text, SECRET_LEN) == SECRET_LEN && fsync(fd) == 0;
     close(fd);
     /* link, not rename: of several workers that start together one wins, and all read what it wrote */
     good = good && (link(temporary, path) == 0 || errno == EEXIST);
@@ -176,28 +184,41 @@ static bool write_secret(const char *path)
     return good;
 }
 
-/* secret(name): a random text made once and kept in DATA/secrets/BUNDLE.NAME */
-static int core_secret(lua_State *L)
+/* Reads DIRECTORY/secrets/BUNDLE.NAME, made when it is missing. */
+static bool kept_secret(const char *directory, const char *bundle, const char *name,
+                        char text[SECRET_LEN + 1])
 {
-    struct tide_bundle *bundle = tide_bind_bundle(L);
-    const char *directory = bundle->config.data_dir ? bundle->config.data_dir : ".";
-    char path[400], text[128];
-    ssize_t n;
+    char path[400];
+    ssize_t n = -1;
     int fd;
 
-    snprintf(path, sizeof path, "%s", directory);
-    mkdir(path, 0700);
     snprintf(path, sizeof path, "%s/secrets", directory);
+    mkdir(directory, 0700);
     mkdir(path, 0700);
-    snprintf(path, sizeof path, "%s/secrets/%s.%s", directory, bundle->config.name, luaL_checkstring(L, 1));
+    snprintf(path, sizeof path, "%s/secrets/%s.%s", directory, bundle, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT && write_secret(path))
         fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return luaL_error(L, "%s: %s", path, strerror(errno));
-    n = read(fd, text, sizeof text);
-    close(fd);
-    lua_pushlstring(L, text, n > 0 ? (size_t)n : 0);
+    if (fd >= 0) {
+        n = read(fd, text, SECRET_LEN);
+        close(fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
+/* secret(name): a random text, made once and kept with the engine's data */
+static int core_secret(lua_State *L)
+{
+    const struct tide_bundle_config *config = &tide_bind_bundle(L)->config;
+    const char *name = luaL_checkstring(L, 1);
+    char text[SECRET_LEN + 1];
+
+    if (!config->data_dir)
+        make_secret(text);
+    else if (!kept_secret(config->data_dir, config->name, name, text))
+        return luaL_error(L, "%s/secrets/%s.%s: %s", config->data_dir, config->name, name, strerror(errno));
+    lua_pushstring(L, text);
     return 1;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@
 #include "engine/supervisor_internal.h"
 
 #define MAX_SETTINGS (16 << 20)
+#define PORT_WAIT_MS 2000
 #define KILL_AFTER_MS 2000 /* behind the grace that the workers keep themselves */
 
 /* ---- what is opened before the first worker ---- */
@@ -26,6 +28,34 @@ static void split_address(const char *address, struct tide_listener *listener)
     const char *colon = strrchr(address, ':');
 
     snprintf(listener->host, sizeof listener->host, "%.*s", (int)(colon - address), address);
+}
+
+/* Workers of an engine that was killed a moment ago may not have let go of their sockets yet: the port is
+ * waited for shortly, then its holder is told. */
+static bool listen_soon(struct tide_supervisor *supervisor, const char *address, int *fds, unsigned count,
+                        int *port, struct tide_err *err)
+{
+    while (!tide_http_listen(address, fds, count, port, err)) {
+        if (strcmp(err->code, TIDE_ERR_CONFLICT) != 0 ||
+            tide_clock_monotonic_ms() - supervisor->started_ms > PORT_WAIT_MS)
+            return false;
+        usleep(20000);
+    }
+    return true;
+}
+
+/* Workers of an engine that was killed hold its ports for the moment that they take to die. */
+static bool listen_patiently(const char *address, int *fds, unsigned count, int *port, struct tide_err *err)
+{
+    const struct timespec nap = {.tv_nsec = 20000000};
+    int tries = 50;
+
+    while (!tide_http_listen(address, fds, count, port, err)) {
+        if (strcmp(err->code, TIDE_ERR_CONFLICT) != 0 || --tries == 0)
+            return false;
+        nanosleep(&nap, NULL);
+    }
+    return true;
 }
 
 static bool listen_for(struct tide_supervisor *supervisor, const struct tide_settings_bundle *bundle,
@@ -39,7 +69,7 @@ static bool listen_for(struct tide_supervisor *supervisor, const struct tide_set
     listener->fds = calloc(supervisor->child_count, sizeof *listener->fds);
     if (!listener->fds)
         return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
-    if (!tide_http_listen(address, listener->fds, supervisor->child_count, &listener->port, err)) {
+    if (!listen_soon(supervisor, address, listener->fds, supervisor->child_count, &listener->port, err)) {
         free(listener->fds);
         return tide_err_prefix(err, "listen.%s = %s", bundle->name, address);
     }
@@ -58,7 +88,7 @@ static bool listen_all(struct tide_supervisor *supervisor, struct tide_err *err)
             return false;
     if (!settings->admin)
         return true;
-    if (tide_http_listen(settings->admin, &supervisor->admin_fd, 1, &supervisor->admin_port, err))
+    if (listen_soon(supervisor, settings->admin, &supervisor->admin_fd, 1, &supervisor->admin_port, err))
         return true;
     supervisor->admin_fd = -1;
     return tide_err_prefix(err, "listen.admin = %s", settings->admin);

@@ -356,7 +356,9 @@ int tide_worker_main(unsigned index)
 
     worker.index = index;
     signal(SIGPIPE, SIG_IGN);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    /* A supervisor that is gone without a word (SIGKILL) will be started again: its ports must be free, and
+     * what was in flight is delivered again. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "tidemill-worker");
     if (!read_settings(&worker, &err) || !init(&worker, &err)) {
         fprintf(stderr, "tidemill: %s\n", err.message);
