@@ -164,7 +164,7 @@ static void open_connection(struct tide_http_server *server, struct MHD_Connecti
 static void close_connection(struct tide_http_server *server, struct tide_http_connection *connection)
 {
     if (connection->linger && !server->closing)
-        tide_http_linger(server->lingering, connection->fd);
+        tide_http_linger(server, connection->fd);
     tide_link_remove(&connection->in_connections);
     tide_link_remove(&connection->in_unwatched);
     if (!connection->watch_open)

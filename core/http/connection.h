@@ -27,7 +27,6 @@
 #define POOL_EXTRA (4 * 1024) /* for the parsed form of a head and for the response's head */
 
 struct tide_http_addresses;
-struct tide_http_lingering;
 struct tide_multipart;
 
 enum tide_http_rejection {
@@ -91,7 +90,8 @@ struct tide_http_server {
     struct tide_http_request *spare; /* finished ones, to be used again */
     unsigned spares;
     struct tide_http_addresses *addresses;
-    struct tide_http_lingering *lingering;
+    struct tide_link lingering; /* closed connections whose clients may still be sending */
+    unsigned lingering_count;
     size_t connection_count, active;
     unsigned handles; /* uv handles not yet closed, connections' included */
     bool running;     /* inside MHD_run */
@@ -252,10 +252,9 @@ void tide_http_abort_with(struct tide_http_connection *connection, int status, c
 void tide_http_watch_due(uv_timer_t *timer);
 
 /* linger.c: keeps a closed connection's socket until the peer has read our answer */
-struct tide_http_lingering *tide_http_lingering_new(struct tide_http_server *server);
-void tide_http_linger(struct tide_http_lingering *lingering, int fd);
-void tide_http_lingering_sweep(struct tide_http_lingering *lingering, uint64_t now_ms);
-void tide_http_lingering_free(struct tide_http_lingering *lingering);
+void tide_http_linger(struct tide_http_server *server, int fd);
+/* Ends those that are at it for too long; all of them with UINT64_MAX. */
+void tide_http_linger_sweep(struct tide_http_server *server, uint64_t now_ms);
 
 /* deadline.c */
 void tide_http_sweep(uv_timer_t *timer);

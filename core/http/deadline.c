@@ -139,7 +139,7 @@ void tide_http_sweep(uv_timer_t *timer)
         if (!connection->killed)
             check(connection, now);
     }
-    tide_http_lingering_sweep(server->lingering, now);
+    tide_http_linger_sweep(server, now);
     if (server->accept_paused && !server->quiescing && !server->closing)
         tide_http_accept_start(server);
 }

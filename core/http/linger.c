@@ -1,7 +1,7 @@
 /*
  * Lingering close. When we end a connection while its client is still sending, close(2) makes the kernel send
  * a reset, and that can take our answer away from the client before it has read it. So a duplicate of the
- * socket stays open (libmicrohttpd has ended its sending side) and is drained for a moment.
+ * socket stays open (its sending side is ended) and what comes is thrown away, for a moment.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,36 +12,32 @@
 
 #define MAX_SOCKETS 256
 #define LINGER_MS 2000
-#define DRAIN_BYTES (4 * 1024 * 1024) /* a sweep */
+#define DRAIN_BYTES (4 * 1024 * 1024) /* before others have their turn */
 
 struct tide_http_lingering {
+    struct tide_link link;
     struct tide_http_server *server;
-    size_t count;
-    struct {
-        int fd;
-        uint64_t until_ms;
-    } sockets[MAX_SOCKETS];
+    uv_poll_t poll;
+    int fd;
+    uint64_t until_ms;
 };
 
-struct tide_http_lingering *tide_http_lingering_new(struct tide_http_server *server)
+static void on_closed(uv_handle_t *handle)
 {
-    struct tide_http_lingering *lingering = calloc(1, sizeof *lingering);
+    struct tide_http_lingering *lingering = handle->data;
+    struct tide_http_server *server = lingering->server;
 
-    if (lingering)
-        lingering->server = server;
-    return lingering;
+    free(lingering);
+    tide_http_handle_closed(server);
 }
 
-void tide_http_linger(struct tide_http_lingering *lingering, int fd)
+static void end(struct tide_http_lingering *lingering)
 {
-    if (lingering->count == MAX_SOCKETS)
-        return;
-    fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    shutdown(fd, SHUT_WR);
-    lingering->sockets[lingering->count].fd = fd;
-    lingering->sockets[lingering->count++].until_ms = uv_now(lingering->server->loop) + LINGER_MS;
+    tide_link_remove(&lingering->link);
+    lingering->server->lingering_count--;
+    uv_poll_stop(&lingering->poll);
+    close(lingering->fd);
+    uv_close((uv_handle_t *)&lingering->poll, on_closed);
 }
 
 /* False: the peer has closed, or failed. */
@@ -59,24 +55,47 @@ static bool drain(int fd)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-void tide_http_lingering_sweep(struct tide_http_lingering *lingering, uint64_t now_ms)
+static void on_readable(uv_poll_t *poll, int status, int events)
 {
-    size_t i, kept = 0;
+    struct tide_http_lingering *lingering = poll->data;
 
-    for (i = 0; i < lingering->count; i++) {
-        if (drain(lingering->sockets[i].fd) && now_ms < lingering->sockets[i].until_ms)
-            lingering->sockets[kept++] = lingering->sockets[i];
-        else
-            close(lingering->sockets[i].fd);
-    }
-    lingering->count = kept;
+    (void)events;
+    if (status != 0 || !drain(lingering->fd))
+        end(lingering);
 }
 
-void tide_http_lingering_free(struct tide_http_lingering *lingering)
+void tide_http_linger(struct tide_http_server *server, int fd)
 {
-    size_t i;
+    struct tide_http_lingering *lingering;
 
-    for (i = 0; i < lingering->count; i++)
-        close(lingering->sockets[i].fd);
-    free(lingering);
+    if (server->lingering_count >= MAX_SOCKETS || (fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        return;
+    shutdown(fd, SHUT_WR);
+    lingering = calloc(1, sizeof *lingering);
+    if (!lingering || uv_poll_init(server->loop, &lingering->poll, fd) != 0) {
+        free(lingering);
+        close(fd);
+        return;
+    }
+    server->handles++;
+    server->lingering_count++;
+    lingering->server = server;
+    lingering->fd = fd;
+    lingering->until_ms = uv_now(server->loop) + LINGER_MS;
+    lingering->poll.data = lingering;
+    tide_link_append(&server->lingering, &lingering->link);
+    uv_poll_start(&lingering->poll, UV_READABLE, on_readable);
+}
+
+void tide_http_linger_sweep(struct tide_http_server *server, uint64_t now_ms)
+{
+    struct tide_link *link = server->lingering.next, *next;
+
+    for (; link != &server->lingering; link = next) {
+        struct tide_http_lingering *lingering = CONTAINER(link, struct tide_http_lingering, link);
+
+        next = link->next;
+        if (now_ms >= lingering->until_ms)
+            end(lingering);
+    }
 }

@@ -203,8 +203,6 @@ static void free_server(struct tide_http_server *server)
     }
     if (server->addresses)
         tide_http_accept_drop(server);
-    if (server->lingering)
-        tide_http_lingering_free(server->lingering);
     if (server->addresses)
         tide_http_addresses_free(server->addresses);
     free(server);
@@ -221,12 +219,12 @@ static struct tide_http_server *new_server(uv_loop_t *loop, const struct tide_ht
     snprintf(server->name, sizeof server->name, "%s", config->name ? config->name : "http");
     tide_link_init(&server->connections);
     tide_link_init(&server->accepted);
+    tide_link_init(&server->lingering);
     tide_link_init(&server->unwatched);
     tide_link_init(&server->work);
     randombytes_buf(&server->id_base, sizeof server->id_base);
     server->addresses = tide_http_addresses_new();
-    server->lingering = tide_http_lingering_new(server);
-    server->daemon = server->addresses && server->lingering ? start_daemon(server) : NULL;
+    server->daemon = server->addresses ? start_daemon(server) : NULL;
     if (server->daemon)
         return server;
     free_server(server);
@@ -315,6 +313,7 @@ static void close_all(struct tide_http_server *server)
         tide_http_kill(CONTAINER(link, struct tide_http_connection, in_connections), TIDE_ERR_CANCELED,
                        "the server closes");
     }
+    tide_http_linger_sweep(server, UINT64_MAX);
     for (i = 0; i < sizeof handles / sizeof *handles; i++) {
         handles[i]->data = server;
         uv_close(handles[i], on_handle_closed);
