@@ -80,10 +80,56 @@ static void test_every_container(void **state)
         test_container(&container_cases[i]);
 }
 
+/* Samples that make LAME abort. */
+static void test_samples_that_are_no_sound(void **state)
+{
+    static const uint32_t bits[] = {0x7FC00000 /* NaN */, 0x7F800000 /* infinity */, 0xFF800000, 0x7F7FFFFF,
+                                    0xFF7FFFFF};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
+        struct run *run = new_run_of_file(clip("float.wav"));
+
+        for (int64_t at = 100000; at + 4 < run->input.length; at += 4 * 997)
+            memcpy(run->bytes + at - (at - 80) % 4, &bits[i], 4);
+        run_job(run);
+        expect_success(run);
+        assert_int_equal(run->result.duration_ms, 7000);
+        free_run(run);
+    }
+}
+
+/* What is missing in the middle is silence, so that the rest stays in step with the pictures. */
+static void test_gap_in_the_middle(void **state)
+{
+    struct run *run = new_run_of_file(clip("gap.mkv"));
+
+    (void)state;
+    run_job(run);
+    expect_success(run);
+    assert_in_range(run->result.duration_ms, 6900, 7100);
+    free_run(run);
+}
+
+/* The MP3 of sound that ends before its pictures ends with it. */
+static void test_short_sound_is_not_padded(void **state)
+{
+    struct run *run = new_run_of_file(clip("short-sound.mp4"));
+
+    (void)state;
+    run_job(run);
+    expect_success(run);
+    assert_in_range(run->result.duration_ms, 2990, 3050);
+    free_run(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_container),
+        cmocka_unit_test(test_samples_that_are_no_sound),
+        cmocka_unit_test(test_gap_in_the_middle),
+        cmocka_unit_test(test_short_sound_is_not_padded),
     };
 
     return cmocka_run_group_tests(tests, make_clips, NULL);
