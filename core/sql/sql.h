@@ -1,8 +1,8 @@
 /*
- * A relational database, prepared statements only. Everything on the loop thread; drivers keep blocking work on a pool
- * of their own. A driver is chosen by the URL's scheme:
- *   sqlite:FILE   SQLite in WAL mode (sql/sqlite.c)
- * A database is shared by worker processes; a busy one is waited for within the call's timeout.
+ * A relational database, prepared statements only. Everything on the loop thread; drivers keep blocking work
+ * on a pool of their own. A driver is chosen by the URL's scheme: sqlite:FILE   SQLite in WAL mode
+ * (sql/sqlite.c) A database is shared by worker processes; a busy one is waited for within the call's
+ * timeout.
  */
 #ifndef TIDE_SQL_SQL_H
 #define TIDE_SQL_SQL_H
@@ -33,8 +33,10 @@ struct tide_sql_result {
     int64_t last_id;               /* of the row inserted last */
 };
 
-struct tide_sql_db *tide_sql_open(uv_loop_t *loop, const struct tide_log *log, const char *url, struct tide_err *err);
-void tide_sql_close(struct tide_sql_db *db); /* blocks until its pool is idle; open transactions are rolled back */
+struct tide_sql_db *tide_sql_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
+                                  struct tide_err *err);
+void tide_sql_close(
+    struct tide_sql_db *db); /* blocks until its pool is idle; open transactions are rolled back */
 bool tide_sql_ready(struct tide_sql_db *db, struct tide_err *err);
 
 /* err NULL: `result` is valid during the callback (move values out or copy). Codes: exists (a unique key),
@@ -47,18 +49,21 @@ struct tide_sql_call; /* only to cancel; gone once its callback ran */
 struct tide_sql_call *tide_sql_run(struct tide_sql_db *db, struct tide_sql_tx *tx, const char *statement,
                                    const struct tide_sql_value *params, size_t count, int64_t timeout_ms,
                                    tide_sql_cb *cb, void *arg, struct tide_err *err);
-void tide_sql_call_cancel(struct tide_sql_call *call); /* the callback will not run; interrupts the statement */
+void tide_sql_call_cancel(
+    struct tide_sql_call *call); /* the callback will not run; interrupts the statement */
 
 /* Begins a write transaction (SQLite: IMMEDIATE). tx is rolled back after 30 s without an end. */
 typedef void tide_sql_begin_cb(void *arg, struct tide_sql_tx *tx, const struct tide_err *err);
-struct tide_sql_call *tide_sql_begin(struct tide_sql_db *db, tide_sql_begin_cb *cb, void *arg, struct tide_err *err);
+struct tide_sql_call *tide_sql_begin(struct tide_sql_db *db, tide_sql_begin_cb *cb, void *arg,
+                                     struct tide_err *err);
 /* Ends and frees tx. cb NULL allowed for rollback. */
 struct tide_sql_call *tide_sql_end(struct tide_sql_tx *tx, bool commit, tide_sql_cb *cb, void *arg,
                                    struct tide_err *err);
 
 /* Runs a script of statements split by the driver, in one transaction; blocks. For schema files at start. */
 TIDE_WARN_UNUSED bool tide_sql_script(struct tide_sql_db *db, const char *script, struct tide_err *err);
-/* As tide_sql_run but blocks: command line and start only. result is the caller's (tide_sql_result_release). */
+/* As tide_sql_run but blocks: command line and start only. result is the caller's (tide_sql_result_release).
+ */
 TIDE_WARN_UNUSED bool tide_sql_run_sync(struct tide_sql_db *db, const char *statement,
                                         const struct tide_sql_value *params, size_t count,
                                         struct tide_sql_result *result, struct tide_err *err);
@@ -67,8 +72,9 @@ void tide_sql_result_release(struct tide_sql_result *result);
 const char *tide_sql_dialect(const struct tide_sql_db *db); /* "sqlite" or "mysql" */
 
 /*
- * Applies the schema files DIR/NNN_name.DIALECT.sql (or NNN_name.sql) that `component` has not had yet, in order, each in a
- * transaction, and notes them in the table tide_schema(component, version, name, applied_at). Blocks.
+ * Applies the schema files DIR/NNN_name.DIALECT.sql (or NNN_name.sql) that `component` has not had yet, in
+ * order, each in a transaction, and notes them in the table tide_schema(component, version, name,
+ * applied_at). Blocks.
  */
 TIDE_WARN_UNUSED bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir,
                                        struct tide_err *err);
