@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -40,20 +39,6 @@ static bool listen_soon(struct tide_supervisor *supervisor, const char *address,
             tide_clock_monotonic_ms() - supervisor->started_ms > PORT_WAIT_MS)
             return false;
         usleep(20000);
-    }
-    return true;
-}
-
-/* Workers of an engine that was killed hold its ports for the moment that they take to die. */
-static bool listen_patiently(const char *address, int *fds, unsigned count, int *port, struct tide_err *err)
-{
-    const struct timespec nap = {.tv_nsec = 20000000};
-    int tries = 50;
-
-    while (!tide_http_listen(address, fds, count, port, err)) {
-        if (strcmp(err->code, TIDE_ERR_CONFLICT) != 0 || --tries == 0)
-            return false;
-        nanosleep(&nap, NULL);
     }
     return true;
 }

@@ -1,8 +1,8 @@
 /*
  * A worker process: `tidemill worker INDEX`, started by the supervisor alone, with its descriptors
  * (supervisor_internal.h). One loop, one state a bundle, one HTTP server a listener. It says when it is
- * ready, drains when it is told to or when its supervisor is gone, and hands back what it could not finish
- * within the grace time.
+ * ready, drains when it is told to, and hands back what it could not finish within the grace time. It dies
+ * with its supervisor: what was in flight is delivered again.
  */
 #ifndef TIDE_ENGINE_WORKER_H
 #define TIDE_ENGINE_WORKER_H
