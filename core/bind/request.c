@@ -438,6 +438,8 @@ static void body_release(struct tide_op *op)
 {
     struct body_op *body = (struct body_op *)op;
 
+    if (body->part.source) /* came when nobody waited any more */
+        tide_source_close(body->part.source);
     free(body->data);
     free((char *)body->part.name);
     free((char *)body->part.filename);
@@ -519,6 +521,7 @@ static int part_push(lua_State *L, struct tide_op *op)
     set_string(L, "filename", body->part.filename);
     set_string(L, "content_type", body->part.content_type);
     tide_bind_push_source(L, body->part.source);
+    body->part.source = NULL;
     lua_setfield(L, -2, "source");
     return 1;
 }

@@ -84,6 +84,7 @@ function Upstream:forward(req)
   for _, name in ipairs(passed) do
     headers[name] = req.headers[name]
   end
+  headers["x-forwarded-for"] = req.address -- what the client itself claims is not passed on
   return assert(self:answer(fetch("upstream:forward", req.method, self.base .. req.target,
     { headers = headers, body = body ~= "" and body or nil })))
 end
