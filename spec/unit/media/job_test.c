@@ -128,7 +128,8 @@ static const struct lie lies[] = {
     {"printf '" U32("03") U32("10") U64("00") U32("00") U32("00") "' >&3", "crashed", "READ out of range"},
     {"printf '" U32("03") U32("10") U64("00") "\\0\\0\\0\\x7f" U32("00") "' >&3", "crashed",
      "READ out of range"},
-    {"for i in 1 2 3; do printf '" U32("03") U32("10") U64("00") U32("01") U32("00") "'; done >&3; read -t 9",
+    {"printf '" U32("03") U32("10") U64("00") U32("01") U32("00") U32("03") U32("10") U64("00") U32("01")
+         U32("00") U32("03") U32("10") U64("00") U32("01") U32("00") "' >&3",
      "crashed", "READ"},
     {"printf '" U32("04") U32("00") "' >&3", "crashed", "OUTPUT"},
     {"printf '" U32("05") U32("09") U64("00") "x' >&3", "crashed", "PATCH out of range"},
