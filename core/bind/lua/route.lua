@@ -2,7 +2,6 @@
 local native, load = ...
 
 local check, report, api = load "check", load "report", load "api.core"
-local debug = load("sandbox").debug
 local cjson = native.cjson
 
 local route = { handlers = {}, rates = {} }
@@ -183,9 +182,7 @@ function route.declare(spec, options, handler)
   check.value("tide.route", { name = "spec", type = "string" }, spec)
   local o = check.options("tide.route", api.route, options)
   check.value("tide.route", { name = "handler", type = "function" }, handler)
-  local where = debug.getinfo(handler, "S")
-  local index, why = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, where.source:gsub("^@", ""),
-    where.linedefined)
+  local index, why = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, report.caller(1))
   if not index then
     report.misuse(("tide.route: '%s': %s"):format(spec, why))
   end
