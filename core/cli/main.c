@@ -62,7 +62,7 @@ static const struct tide_command commands[] = {
      "  tidemill queue retry QUEUE ID|--all  dead letters back to their queue\n"
      "  tidemill queue purge QUEUE           delete dead letters\n",
      queue_options, true, tide_cli_queue},
-    {"new", "NAME", 1, 1, "make a bundle with a route, a consumer and a spec", NULL, new_options, false,
+    {"new", "NAME", 1, 1, "make a bundle with a route and a consumer", NULL, new_options, false,
      tide_cli_new},
 };
 

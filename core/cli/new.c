@@ -87,17 +87,10 @@ static int make(const char *dir, const char *name)
     snprintf(path, sizeof path, "%s/init.lua", bundle);
     if (!write_template("new.init", path, name))
         return TIDE_EXIT_FAILED;
-    snprintf(path, sizeof path, "%s/spec", bundle);
-    if (mkdir(path, 0777) != 0)
-        return tide_cli_fail("%s: %s", path, strerror(errno));
-    snprintf(path, sizeof path, "%s/spec/%s_spec.lua", bundle, name);
-    if (!write_template("new.spec", path, name))
-        return TIDE_EXIT_FAILED;
     printf("next: give it an address in the settings, listen = { %s = \"127.0.0.1:8081\" }, name it in "
-           "`bundles` when "
-           "there is\nsuch a table, then\n  tidemill check --bundle %s\n  tidemill test %s\n  tidemill run "
+           "`bundles` when there is\nsuch a table, then\n  tidemill check --bundle %s\n  tidemill run "
            "--bundle %s\n",
-           name, name, bundle, name);
+           name, name, name);
     return TIDE_EXIT_GOOD;
 }
 
