@@ -7,6 +7,7 @@
 
 #include "bind/bundle_internal.h"
 #include "bind/generation.h"
+#include "bind/stream.h"
 
 static void *copy_string(const char *text)
 {
@@ -87,6 +88,9 @@ static void register_native(struct tide_bundle *bundle)
     tide_bind_core(L);
     tide_bind_declare(L);
     tide_bind_request(L);
+    tide_bind_request_body(L);
+    tide_bind_response(L);
+    tide_bind_stream_functions(L);
     tide_bind_blob(L);
     tide_bind_queue(L);
     tide_bind_sql(L);
@@ -274,7 +278,7 @@ void tide_bundle_free(struct tide_bundle *bundle)
     if (bundle->telling_idle)
         uv_close((uv_handle_t *)bundle->telling_idle, free_handle);
     tide_router_free(bundle->router);
-    free(bundle->calls);
+    free(bundle->exchanges);
     free_declarations(bundle);
     free_config(&bundle->config);
     free(bundle);

@@ -1,4 +1,4 @@
-/* What the files of a bundle share: bundle.c, declare.c, request.c, consumer.c, timer.c. */
+/* What the files of a bundle share: bundle.c, declare.c, exchange.c, serve.c, consumer.c, timer.c. */
 #ifndef TIDE_BIND_BUNDLE_INTERNAL_H
 #define TIDE_BIND_BUNDLE_INTERNAL_H
 
@@ -53,10 +53,10 @@ struct tide_bundle {
     struct tide_declaration *declarations;
     size_t declaration_count;
     int entry_request, entry_failure, entry_message, entry_dead, entry_timer,
-        entry_call;      /* registry references */
-    struct call **calls; /* requests in flight, by slot; request.c */
-    size_t call_slots;
-    uint64_t call_sequence;
+        entry_call;              /* registry references */
+    struct exchange **exchanges; /* requests in flight, by slot; exchange.c */
+    size_t exchange_slots;
+    uint64_t exchange_sequence;
     size_t requests, messages, ticks; /* in flight */
     bool started, draining;
     void (*idle)(void *arg);

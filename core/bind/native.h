@@ -21,16 +21,18 @@ struct tide_bundle *tide_bind_bundle(lua_State *L);
 const struct tide_services *tide_bind_services(lua_State *L);
 
 /* Each puts its functions into the table on top of the stack. */
-void tide_bind_core(lua_State *L);    /* core.c: time, ids, logs, metrics, config, templates */
-void tide_bind_declare(lua_State *L); /* declare.c: routes, consumers, timers */
-void tide_bind_request(lua_State *L); /* request.c: the request and the response */
-void tide_bind_blob(lua_State *L);    /* blob.c */
-void tide_bind_queue(lua_State *L);   /* queue.c: publish; consumers are declared */
-void tide_bind_sql(lua_State *L);     /* sql.c */
-void tide_bind_auth(lua_State *L);    /* auth.c: tokens and passwords */
-void tide_bind_mail(lua_State *L);    /* mail.c */
-void tide_bind_media(lua_State *L);   /* media.c */
-void tide_bind_http(lua_State *L);    /* http.c: the HTTP client */
+void tide_bind_core(lua_State *L);         /* core.c: time, ids, logs, metrics, config, templates */
+void tide_bind_declare(lua_State *L);      /* declare.c: routes, consumers, timers */
+void tide_bind_request(lua_State *L);      /* request.c: a request's head */
+void tide_bind_request_body(lua_State *L); /* request_body.c */
+void tide_bind_response(lua_State *L);     /* response.c */
+void tide_bind_blob(lua_State *L);         /* blob.c */
+void tide_bind_queue(lua_State *L);        /* queue.c: publish; consumers are declared */
+void tide_bind_sql(lua_State *L);          /* sql.c */
+void tide_bind_auth(lua_State *L);         /* auth.c: tokens and passwords */
+void tide_bind_mail(lua_State *L);         /* mail.c */
+void tide_bind_media(lua_State *L);        /* media.c */
+void tide_bind_http(lua_State *L);         /* http.c: the HTTP client */
 
 /* Adds a NULL-ended list to the table on top. */
 void tide_bind_register(lua_State *L, const luaL_Reg *functions);

@@ -1,0 +1,106 @@
+/* What scripts answer. */
+#include "bind/exchange.h"
+#include "bind/request.h"
+#include "http/range.h"
+
+static void add_value(lua_State *L, struct tide_http_header *headers, size_t *count, const char *name)
+{
+    if (*count == TIDE_BIND_MAX_HEADERS)
+        luaL_error(L, "a response has at most %d headers", TIDE_BIND_MAX_HEADERS);
+    if (!lua_isstring(L, -1))
+        luaL_error(L, "the header '%s' must be a string, not a %s", name, luaL_typename(L, -1));
+    headers[(*count)++] = (struct tide_http_header){name, lua_tostring(L, -1)};
+}
+
+size_t tide_bind_check_headers(lua_State *L, int index,
+                               struct tide_http_header headers[TIDE_BIND_MAX_HEADERS])
+{
+    size_t count = 0, i;
+    const char *name;
+
+    if (lua_isnoneornil(L, index))
+        return 0;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "the names of headers must be strings");
+        name = lua_tostring(L, -2);
+        if (!lua_istable(L, -1)) {
+            add_value(L, headers, &count, name);
+            continue;
+        }
+        for (i = 1; i <= lua_objlen(L, -1); i++) {
+            lua_rawgeti(L, -1, (int)i);
+            add_value(L, headers, &count, name);
+            lua_pop(L, 1);
+        }
+    }
+    return count;
+}
+
+void tide_bind_respond(lua_State *L, int index, const struct tide_http_response *response)
+{
+    struct exchange *exchange = tide_exchange_check(L, index);
+
+    exchange->status = response->status;
+    tide_http_respond(exchange->http, response);
+}
+
+/* respond(handle, status, headers|nil, body|nil) */
+static int respond(lua_State *L)
+{
+    struct tide_http_header headers[TIDE_BIND_MAX_HEADERS];
+    struct tide_http_response response = {.status = (int)luaL_checkinteger(L, 2), .headers = headers};
+
+    tide_bind_check_request(L, 1);
+    response.body = luaL_optlstring(L, 4, "", &response.body_len);
+    response.header_count = tide_bind_check_headers(L, 3, headers);
+    tide_bind_respond(L, 1, &response);
+    return 0;
+}
+
+/* range(handle, etag, length): status (200, 206, 304, 416), first byte, bytes to send */
+static int range(lua_State *L)
+{
+    struct tide_http_request *http = tide_bind_check_request(L, 1);
+    const char *etag = luaL_checkstring(L, 2);
+    int64_t length = (int64_t)luaL_checknumber(L, 3);
+    struct tide_range wanted = {0, length - 1};
+    int status = 200;
+
+    if (tide_etag_listed(tide_http_request_header(http, "If-None-Match"), etag)) {
+        status = 304;
+    } else if (tide_etag_if_range(tide_http_request_header(http, "If-Range"), etag)) {
+        switch (tide_range_parse(tide_http_request_header(http, "Range"), length, &wanted)) {
+        case TIDE_RANGE_ONE:
+            status = 206;
+            break;
+        case TIDE_RANGE_UNSATISFIABLE:
+            status = 416;
+            break;
+        default:
+            wanted = (struct tide_range){0, length - 1};
+        }
+    }
+    lua_pushinteger(L, status);
+    lua_pushnumber(L, (lua_Number)wanted.first);
+    lua_pushnumber(L, (lua_Number)(wanted.last - wanted.first + 1));
+    return 3;
+}
+
+static int status_title(lua_State *L)
+{
+    lua_pushstring(L, tide_http_status_title((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+void tide_bind_response(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"respond", respond},
+        {"range", range},
+        {"status_title", status_title},
+        {NULL, NULL},
+    };
+
+    tide_bind_register(L, functions);
+}
