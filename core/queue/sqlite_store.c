@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 
 #define VERSION 1
 #define VERSION_SET "PRAGMA user_version = 1"
@@ -236,17 +236,17 @@ static bool make_token(struct tide_store *store, struct tide_err *err)
 
 struct tide_store *tide_store_open(const char *path, struct tide_err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* SQLite would follow the umask */
-    struct tide_store *store = fd < 0 ? NULL : calloc(1, sizeof *store);
+    struct tide_store *store;
 
-    if (!store) {
-        tide_err_errno(err, errno, path);
+    if (!tide_file_make_private(path, err)) {
         tide_err_prefix(err, "queue");
-        if (fd >= 0)
-            close(fd);
         return NULL;
     }
-    close(fd);
+    store = calloc(1, sizeof *store);
+    if (!store) {
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "queue: out of memory");
+        return NULL;
+    }
     start_clock(store);
     store->durable = true;
     if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {

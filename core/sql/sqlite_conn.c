@@ -1,13 +1,12 @@
 #include "sql/sqlite_conn.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 
 static bool out_of_time(const struct tide_sqlite_conn *conn)
 {
@@ -70,22 +69,6 @@ static int on_authorize(void *arg, int action, const char *first, const char *se
     }
 }
 
-/* Passwords live in such a file: made here for its owner alone, since SQLite would follow the umask. */
-static bool create_file(const char *path, bool read_only, struct tide_err *err)
-{
-    int fd;
-
-    if (read_only)
-        return true;
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        tide_err_errno(err, errno, path);
-        return tide_err_prefix(err, "sqlite");
-    }
-    close(fd);
-    return true;
-}
-
 static void harden(struct tide_sqlite_conn *conn)
 {
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -141,8 +124,10 @@ struct tide_sqlite_conn *tide_sqlite_conn_open(const char *path, bool read_only,
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     struct tide_sqlite_conn *conn;
 
-    if (!create_file(path, read_only, err))
+    if (!read_only && !tide_file_make_private(path, err)) { /* passwords live in it */
+        tide_err_prefix(err, "sqlite");
         return NULL;
+    }
     conn = calloc(1, sizeof *conn);
     if (!conn) {
         tide_err_errno(err, ENOMEM, "sqlite");

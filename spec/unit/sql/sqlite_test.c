@@ -1,3 +1,6 @@
+#include <sqlite3.h>
+#include <sys/wait.h>
+
 #include "sql/fixture.h"
 
 static void test_values_come_back_as_they_went(void **state)
@@ -222,6 +225,46 @@ static void test_a_lock_elsewhere_is_waited_for_until_the_timeout(void **state)
     assert_int_equal(number(f, "SELECT sum(i) FROM t"), 2);
 }
 
+/* Reads `path` once a byte comes; forked before this process opens it, as SQLite's memory of locks is
+ * inherited. */
+static pid_t start_reader(const char *path, int go)
+{
+    pid_t child = fork();
+    sqlite3 *db;
+    char byte;
+
+    if (child == 0) {
+        bool good = read(go, &byte, 1) == 1 && sqlite3_open(path, &db) == SQLITE_OK &&
+                    sqlite3_exec(db, "SELECT * FROM t", NULL, NULL, NULL) == SQLITE_OK;
+        _exit(good && sqlite3_close(db) == SQLITE_OK ? 0 : 1);
+    }
+    return child;
+}
+
+/* The last connection of all removes the write-ahead log as it closes. One of another process takes itself
+ * for the last when ours have lost their locks. */
+static void test_another_process_leaves_the_log(void **state)
+{
+    struct fixture *f = *state;
+    char log[160];
+    pid_t child;
+    int go[2], ended;
+
+    tide_sql_close(f->db);
+    assert_int_equal(pipe(go), 0);
+    child = start_reader(f->path, go[0]);
+    open_db(f);
+    run(f, "CREATE TABLE t (i INTEGER)");
+    assert_int_equal(number(f, "SELECT count(*) FROM t"), 0); /* on a connection for reading */
+    assert_int_equal(write(go[1], "x", 1), 1);
+    assert_int_equal(waitpid(child, &ended, 0), child);
+    assert_int_equal(ended, 0);
+    snprintf(log, sizeof log, "%s-wal", f->path);
+    assert_int_equal(access(log, F_OK), 0);
+    close(go[0]);
+    close(go[1]);
+}
+
 static void test_foreign_keys_hold(void **state)
 {
     struct fixture *f = *state;
@@ -344,6 +387,7 @@ int main(void)
         TEST(test_cancel_interrupts_and_is_silent),
         TEST(test_waiting_for_a_connection_has_the_timeout_too),
         TEST(test_a_lock_elsewhere_is_waited_for_until_the_timeout),
+        TEST(test_another_process_leaves_the_log),
         TEST(test_foreign_keys_hold),
         TEST(test_more_statements_than_the_cache_holds),
         TEST(test_urls),
