@@ -26,8 +26,9 @@ static const struct {
     const char *code;
     int status;
 } statuses[] = {
-    {"bad_request", 400},   {TIDE_ERR_TOO_LARGE, 413}, {TIDE_ERR_NOT_FOUND, 404}, {TIDE_ERR_DENIED, 403},
-    {TIDE_ERR_EXISTS, 409}, {TIDE_ERR_CONFLICT, 409},  {TIDE_ERR_FULL, 507},      {"too_many", 429},
+    {"bad_request", 400},     {TIDE_ERR_TOO_LARGE, 413}, {TIDE_ERR_NOT_FOUND, 404}, {TIDE_ERR_DENIED, 403},
+    {TIDE_ERR_EXISTS, 409},   {TIDE_ERR_CONFLICT, 409},  {TIDE_ERR_FULL, 507},      {"too_many", 429},
+    {TIDE_ERR_INTERNAL, 500}, /* also a script's bug, whatever a queue would do about it */
 };
 
 static int status_of(const struct failure *failure)
@@ -96,6 +97,31 @@ static void start_task(struct exchange *exchange, const struct tide_route_match 
         exchange->task = task;
 }
 
+static void answer_options(struct exchange *exchange, const char *allow)
+{
+    struct tide_http_header header = {"Allow", allow};
+
+    exchange->status = 204;
+    tide_http_respond(exchange->http,
+                      &(struct tide_http_response){.status = 204, .headers = &header, .header_count = 1});
+}
+
+/* No handler runs: there is none, or the body is too large for it. */
+static void answer_without_task(struct exchange *exchange, enum tide_route_found found, const char *allow)
+{
+    bool options = strcmp(tide_http_request_method(exchange->http), "OPTIONS") == 0;
+
+    exchange->task_over = true;
+    if (found == TIDE_ROUTE_PATH)
+        answer_problem(exchange, 404, "There is nothing at this path.", NULL, NULL);
+    else if (found == TIDE_ROUTE_METHOD && options)
+        answer_options(exchange, allow);
+    else if (found == TIDE_ROUTE_METHOD)
+        answer_problem(exchange, 405, "This path knows other methods; see Allow.", "Allow", allow);
+    else
+        answer_problem(exchange, 413, "The body is larger than this route takes.", NULL, NULL);
+}
+
 static void on_request(void *arg, struct tide_http_request *http)
 {
     struct tide_bundle *bundle = arg;
@@ -116,13 +142,7 @@ static void on_request(void *arg, struct tide_http_request *http)
             return;
         }
     }
-    exchange->task_over = true;
-    if (found == TIDE_ROUTE_PATH)
-        answer_problem(exchange, 404, "There is nothing at this path.", NULL, NULL);
-    else if (found == TIDE_ROUTE_METHOD)
-        answer_problem(exchange, 405, "This path knows other methods; see Allow.", "Allow", match.allow);
-    else
-        answer_problem(exchange, 413, "The body is larger than this route takes.", NULL, NULL);
+    answer_without_task(exchange, found, match.allow);
 }
 
 static void on_gone(void *arg, struct tide_http_request *http)

@@ -1,6 +1,7 @@
 #include "bind/stream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- a source that a script holds (a part of a request, its raw body) ---- */
 
@@ -41,7 +42,7 @@ static struct tide_source *take_held(void *userdata, struct tide_err *err)
     return source;
 }
 
-static const struct tide_bind_stream held_stream = {.open_source = take_held};
+static const struct tide_bind_stream held_stream = {.open_source = take_held, .from_client = true};
 
 void tide_bind_push_source(lua_State *L, struct tide_source *source)
 {
@@ -78,7 +79,7 @@ struct copy_op {
     struct tide_op op;
     struct tide_pump *pump;
     struct tide_source *source;
-    const struct tide_bind_stream *to;
+    const struct tide_bind_stream *from, *to;
     void *to_userdata;
     int64_t bytes;
     bool failed;
@@ -116,6 +117,8 @@ static void on_copied(void *arg, int64_t bytes, const struct tide_err *err)
     copy->failed = err != NULL;
     if (err)
         copy->err = *err;
+    if (err && copy->from->from_client && strcmp(err->code, TIDE_ERR_INVALID) == 0)
+        copy->err.code = "bad_request";
     tide_source_close(copy->source);
     tide_op_finish(&copy->op);
 }
@@ -140,6 +143,7 @@ static int copy(lua_State *L)
         return tide_push_failure(L, &err);
     }
     op->source = source;
+    op->from = from;
     op->to = to;
     op->to_userdata = lua_touserdata(L, 2);
     op->pump = tide_pump_start(tide_bind_services(L)->loop, source, sink, limit, on_copied, op, &err);

@@ -16,6 +16,7 @@ void tide_bind_push_source(lua_State *L, struct tide_source *source);
 struct tide_bind_stream {
     /* A fresh source over the whole of it, to be closed by the taker; NULL with err. */
     struct tide_source *(*open_source)(void *userdata, struct tide_err *err);
+    bool from_client; /* what is invalid in its bytes is the client's fault */
     struct tide_sink *(*sink)(void *userdata, struct tide_err *err); /* borrowed */
     void (*sink_closed)(void *userdata); /* a canceled copy has closed the sink: forget it */
 };

@@ -3,8 +3,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
 #include "http/framing.h"
 #include "http/url.h"
+
+#define MAX_FILENAME 255 /* bytes, as of file systems */
 
 static char *skip_space(char *text)
 {
@@ -108,6 +111,17 @@ static char *base_name(char *filename)
     return filename;
 }
 
+static const char *check_names(const struct tide_part_head *head)
+{
+    if (!tide_utf8_valid(head->name, strlen(head->name)))
+        return "a part's name is not UTF-8";
+    if (!head->filename)
+        return NULL;
+    if (!tide_utf8_valid(head->filename, strlen(head->filename)))
+        return "a part's file name is not UTF-8";
+    return strlen(head->filename) > MAX_FILENAME ? "a part's file name is over 255 bytes" : NULL;
+}
+
 static const char *parse_disposition(char *value, struct tide_part_head *head)
 {
     char *text = value + strcspn(value, "; \t"), *name, *found, *plain = NULL, *better = NULL;
@@ -134,7 +148,7 @@ static const char *parse_disposition(char *value, struct tide_part_head *head)
         unescape_form(plain);
     if (plain || better)
         head->filename = base_name(better ? better : plain);
-    return NULL;
+    return check_names(head);
 }
 
 static const char *parse_line(char *line, struct tide_part_head *head, bool *disposition)

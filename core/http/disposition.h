@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 struct tide_part_head {
-    const char *name;
-    const char *filename; /* base name without control bytes; NULL: none given */
+    const char *name;     /* UTF-8, as the next */
+    const char *filename; /* base name without control bytes, at most 255 bytes; NULL: none given */
     const char *content_type;
 };
 

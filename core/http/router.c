@@ -10,7 +10,7 @@
 
 enum { METHOD_COUNT = 7, NO_VALUE = -1 };
 static const char *const methods[METHOD_COUNT] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
-enum { GET, HEAD };
+enum { GET, HEAD, OPTIONS = METHOD_COUNT - 1 };
 
 struct endpoint {
     bool set;
@@ -336,6 +336,7 @@ static void list_allowed(struct search *search)
     int i;
 
     search->match->allow[0] = '\0';
+    search->allowed[OPTIONS] = true; /* answered without a route */
     for (i = 0; i < METHOD_COUNT; i++)
         if (search->allowed[i])
             used += (size_t)snprintf(search->match->allow + used, sizeof search->match->allow - used, "%s%s",

@@ -30,7 +30,7 @@ struct tide_route_match {
         const char *start; /* into the path given */
         size_t len;
     } param[TIDE_ROUTE_MAX_PARAMS];
-    char allow[80]; /* after TIDE_ROUTE_METHOD: "GET, HEAD, POST" */
+    char allow[80]; /* after TIDE_ROUTE_METHOD: "GET, HEAD, POST, OPTIONS" */
 };
 
 enum tide_route_found { TIDE_ROUTE_FOUND, TIDE_ROUTE_PATH, TIDE_ROUTE_METHOD /* path known, method not */ };

@@ -11,9 +11,15 @@ local config = tide.config {
 }
 local tokens = tide.jwt { alg = "HS256", secret = config.jwt_secret, issuer = config.issuer, audience = config.issuer, ttl = config.token_ttl }
 
-local function unauthorized(detail, scheme)
-  return respond.problem(401, detail, nil, { ["WWW-Authenticate"] = scheme .. ' realm="tidemill"' })
+local NO_STORE = { ["Cache-Control"] = "no-store" } -- no cache keeps a token
+
+local function unauthorized(detail, challenge)
+  return respond.problem(401, detail, nil, { ["WWW-Authenticate"] = challenge })
 end
+
+local BASIC = 'Basic realm="tidemill", charset="UTF-8"'
+local BEARER = 'Bearer realm="tidemill"'
+local BAD_TOKEN = BEARER .. ', error="invalid_token"' -- RFC 6750, 3.1
 
 -- The address that failed logins are counted for: the gateway's client, not the gateway.
 local function client_of(req)
@@ -29,37 +35,39 @@ end
 tide.route("POST /login", { limit = { body = "8KiB" } }, function(req)
   local given, err = req:basic_auth()
   if not given then
-    return req.headers.authorization and respond.problem(400, err.message) or unauthorized("credentials are missing", "Basic")
+    return req.headers.authorization and respond.problem(400, err.message) or unauthorized("credentials are missing", BASIC)
   end
   local address = client_of(req)
   local wait = throttle.wait_for(given.user, address)
+  local user = not wait and users.authenticate(given.user, given.password)
+  wait = wait or throttle.wait_for(given.user, address) -- of many guesses at once, only the first ones hear whether they were right
   if wait then
     return respond.problem(429, "too many failed logins; try again later", nil, { ["Retry-After"] = tostring(wait) })
-  end
-  local user = users.authenticate(given.user, given.password)
-  if not user then
+  elseif not user then
     throttle.failed(given.user, address)
-    return unauthorized("wrong e-mail or password", "Basic")
+    return unauthorized("wrong e-mail or password", BASIC)
   end
   throttle.succeeded(given.user, address)
   local token = assert(tokens:sign { sub = user.email, username = user.email, admin = user.admin })
-  if (req.headers.accept or ""):find("application/json", 1, true) then
-    return respond.json(200, { token = token })
+  if req:accepts("text/plain", "application/json") == "application/json" then
+    return respond.json(200, { token = token }, NO_STORE)
   end
-  return respond.text(200, token)
+  return respond.text(200, token, NO_STORE)
 end)
 
 -- The claims of the request's token; or nil and the answer.
 local function claims_of(req)
   local token, err = req:bearer()
   if not token then
-    return nil, req.headers.authorization and respond.problem(400, err.message) or unauthorized("a token is missing", "Bearer")
+    return nil, req.headers.authorization and respond.problem(400, err.message) or unauthorized("a token is missing", BEARER)
   end
   local claims, why = tokens:verify(token)
-  if not claims or type(claims.username) ~= "string" then
-    return nil, unauthorized(why and why.message or "the token names nobody", "Bearer")
+  if claims and type(claims.username) == "string" then
+    return claims
+  elseif why and why.code == "invalid" then
+    return nil, respond.problem(400, why.message)
   end
-  return claims
+  return nil, unauthorized(why and why.message or "the token names nobody", BAD_TOKEN)
 end
 
 tide.route("POST /validate", { limit = { body = "8KiB" } }, function(req)
@@ -75,7 +83,10 @@ tide.route("POST /users", { limit = { body = "8KiB" } }, function(req)
     return respond.problem(403, "only an admin may add users")
   end
   local new = assert(req:json())
-  local user, err = users.add { email = new.email, password = new.password, admin = new.admin == true }
+  if type(new) ~= "table" then
+    return respond.problem(400, "the body must be a JSON object: email, password, admin")
+  end
+  local user, err = users.add { email = new.email, password = new.password, admin = new.admin }
   if not user then
     return respond.problem(err.code == "exists" and 409 or 400, err.message)
   end

@@ -23,13 +23,16 @@ function throttle.wait_for(email, address)
 end
 
 function throttle.failed(email, address)
-  for _, subject in ipairs(subjects(email, address)) do
-    local now = math.floor(tide.now())
-    local changed = assert(sql.exec("UPDATE login_failure SET failures = failures + 1, last_at = ? WHERE subject = ?", now, subject))
-    if changed.affected == 0 then
-      sql.exec("INSERT INTO login_failure (subject, failures, last_at) VALUES (?, 1, ?)", subject, now) -- another may be first
+  assert(sql.transaction(function(tx)
+    for _, subject in ipairs(subjects(email, address)) do
+      local now = math.floor(tide.now())
+      local changed = assert(tx:exec("UPDATE login_failure SET failures = failures + 1, last_at = ? WHERE subject = ?", now, subject))
+      if changed.affected == 0 then
+        assert(tx:exec("INSERT INTO login_failure (subject, failures, last_at) VALUES (?, 1, ?)", subject, now))
+      end
     end
-  end
+    return true
+  end))
 end
 
 -- Most logins have nothing to forget: look before writing.

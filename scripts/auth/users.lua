@@ -6,11 +6,13 @@ local function invalid(message)
   return nil, tide.failure { code = "invalid", message = message }
 end
 
-local function checked(email, secret)
+local function checked(email, secret, admin)
   if type(email) ~= "string" or #email > 255 or not email:match("^[%w.!#$%%&'*+/=?^_`{|}~-]+@[%w-]+%.[%w.-]+$") then
     return invalid("email must be an address such as name@example.com")
   elseif type(secret) ~= "string" or #secret < 8 or #secret > 1024 then
     return invalid("password must have 8 to 1024 bytes")
+  elseif admin ~= nil and type(admin) ~= "boolean" then
+    return invalid("admin must be true or false")
   end
   return true
 end
@@ -42,7 +44,7 @@ local function set_admin(email, on)
 end
 
 function users.add(new)
-  local good, problem = checked(new.email, new.password)
+  local good, problem = checked(new.email, new.password, new.admin)
   if not good then
     return nil, problem
   end

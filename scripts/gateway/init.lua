@@ -17,7 +17,8 @@ local function signed_in(handler)
       return answer
     end
     local claims = answer:json()
-    req.user, req.admin = claims.username, claims.admin == true
+    req.user = claims.username
+    req.owner = claims.admin ~= true and req.user or nil -- whose files it may see; nil: everybody's
     return handler(req)
   end
 end
@@ -36,17 +37,21 @@ tide.route("POST /upload", { limit = { body = config.max_upload }, timeout = "6h
   return respond.json(202, { job = video.id, video_fid = video.id, status_url = url }, { Location = url })
 end))
 
-tide.route("GET /download", signed_in(function(req)
-  local mp3 = mp3s:open(req.query.fid, { owner = not req.admin and req.user or nil })
+tide.route("GET /download", { query = { fid = "id" } }, signed_in(function(req)
+  local mp3 = mp3s:open(req.query.fid, { owner = req.owner })
   return mp3 and respond.blob(mp3, { attachment = true }) or respond.problem(404, "there is no such file")
 end))
 
-tide.route("GET /jobs", signed_in(function(req)
-  return respond.json(200, { jobs = assert(jobs.list(not req.admin and req.user or nil)) })
+local page = { limit = { "integer", min = 1, max = 100, default = 50 }, before = "id?" }
+
+tide.route("GET /jobs", { query = page }, signed_in(function(req)
+  local list, more = assert(jobs.list(req.owner, req.query.before, req.query.limit))
+  local next_page = more and ("/jobs?limit=%d&before=%s"):format(req.query.limit, list[#list].job)
+  return respond.json(200, { jobs = tide.json.array(list), next = next_page or nil })
 end))
 
-tide.route("GET /jobs/{id}", signed_in(function(req)
-  local job = jobs.describe(req.params.id, not req.admin and req.user or nil)
+tide.route("GET /jobs/{id}", { params = { id = "id" } }, signed_in(function(req)
+  local job = jobs.describe(req.params.id, req.owner)
   return job and respond.json(200, job) or respond.problem(404, "there is no such job")
 end))
 

@@ -32,16 +32,20 @@ local function describe(video)
   }
 end
 
--- owner nil: everybody's.
-function jobs.list(owner)
-  local list, err = videos:find { where = owner and { owner = owner } }
-  if not list then
+-- Newest first, those behind the job `before`; and whether there are more. owner nil: everybody's.
+function jobs.list(owner, before, limit)
+  if before and not jobs.describe(before, owner) then
+    return nil, tide.failure { code = "bad_request", message = "in the query, 'before' names no job" }
+  end
+  local found, err = videos:find { where = owner and { owner = owner }, before = before, limit = limit + 1 }
+  if not found then
     return nil, err
   end
-  for i, video in ipairs(list) do
-    list[i] = describe(video)
+  local list = {}
+  for i = 1, math.min(limit, #found) do
+    list[i] = describe(found[i])
   end
-  return list
+  return list, #found > limit
 end
 
 function jobs.describe(id, owner)

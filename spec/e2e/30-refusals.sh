@@ -8,7 +8,7 @@ request "$gateway/nothing/here"
 check "an unknown path is 404, a problem" is_problem 404
 request -X DELETE "$gateway/login"
 check "a wrong method is 405, a problem" is_problem 405
-check "it says which are allowed" test "$(header Allow)" = POST
+check "it says which are allowed" test "$(header Allow)" = "POST, OPTIONS"
 
 for call in "-X POST $gateway/upload" "$gateway/jobs" "$gateway/download?fid=0123456789abcdef01234567"; do
     # shellcheck disable=SC2086

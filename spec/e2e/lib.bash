@@ -54,6 +54,22 @@ has_header() { grep -qi "^$1:" "$work/head"; }
 header() { sed -nE "s/^$1: *(.*[^\r])\r?$/\1/Ip" "$work/head" | tail -n 1; }
 is_problem() { is "$1" && [[ $(header Content-Type) == application/problem+json* ]] && [[ $(field .status) == "$1" ]]; }
 
+# says STATUS TEXT: a problem with this status whose detail has the text
+says() { is_problem "$1" && [[ $(field .detail) == *"$2"* ]]; }
+
+# raw URL BYTES: what printf makes of BYTES, as they are; $status, $work/body and $work/head are the first answer's.
+raw() {
+    local authority=${1#http://}
+    exec 3<>"/dev/tcp/${authority%:*}/${authority#*:}"
+    # shellcheck disable=SC2059
+    printf "$2" >&3
+    timeout 5 cat <&3 >"$work/raw"
+    exec 3>&-
+    sed '/^\r$/q' "$work/raw" >"$work/head"
+    sed '1,/^\r$/d' "$work/raw" >"$work/body"
+    status=$(sed -nE '1s/^HTTP\/1\.1 ([0-9]{3}) .*/\1/p' "$work/head")
+}
+
 # login USER PASSWORD: the token in $token
 login() {
     request -X POST "$gateway/login" -u "$1:$2"

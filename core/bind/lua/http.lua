@@ -2,7 +2,7 @@
 local native, load = ...
 
 local check, report, api = load "check", load "report", load "api.services"
-local cjson = native.cjson
+local cjson, json = native.cjson, load "json"
 local Failure = load "failure"
 
 local http = {}
@@ -24,7 +24,7 @@ local function fetch(where, method, url, options)
     headers[name:lower()] = value
   end
   if o.json ~= nil then
-    body = cjson.encode(o.json)
+    body = json.encode(o.json)
     headers["content-type"] = headers["content-type"] or "application/json"
   end
   local status, received, content = native.fetch(method, url, headers, body, o.timeout, o.max_body, o.redirects)
@@ -77,7 +77,7 @@ end
 
 local passed = { "authorization", "accept", "content-type" }
 
--- Passes a request on, with its body, and its answer back.
+-- Passes a request on, with its body, and its answer back. A proxy's client may name the whole URL: what is behind the host counts.
 function Upstream:forward(req)
   local body = assert(req:text())
   local headers = {}
@@ -85,7 +85,7 @@ function Upstream:forward(req)
     headers[name] = req.headers[name]
   end
   headers["x-forwarded-for"] = req.address -- what the client itself claims is not passed on
-  return assert(self:answer(fetch("upstream:forward", req.method, self.base .. req.target,
+  return assert(self:answer(fetch("upstream:forward", req.method, self.base .. req.target:gsub("^%a+://[^/?]*", ""),
     { headers = headers, body = body ~= "" and body or nil })))
 end
 

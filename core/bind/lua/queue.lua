@@ -1,9 +1,9 @@
 -- Queues: what goes through one is described by its shape, and nothing else gets in or out.
 local native, load = ...
 
-local check, report, api = load "check", load "report", load "api.core"
+local check, report, shape, api = load "check", load "report", load "shape", load "api.core"
 local debug = load("sandbox").debug
-local cjson = native.cjson
+local cjson, json = native.cjson, load "json"
 local Failure = load "failure"
 local null = cjson.null
 
@@ -16,19 +16,6 @@ local function failure(code, message)
 end
 
 -- ---- shapes: { video_fid = "id", mp3_fid = "id?", username = "string" } ----
-
-local function parse_shape(name, shape)
-  local fields = {}
-  for field, kind in pairs(shape) do
-    local base, optional = tostring(kind):match("^(%w+)(%??)$")
-    if not base or not check.types[base] then
-      report.misuse(("tide.queue: '%s' of the queue '%s' has no type '%s'"):format(tostring(field), name, tostring(kind)),
-        "  types: string, id, integer, number, boolean, table; with ? when it may be missing")
-    end
-    fields[field] = { type = base, optional = optional == "?" }
-  end
-  return fields
-end
 
 -- The message to send, every field there (JSON null for a missing one); or nil and what is wrong.
 local function conform(fields, message)
@@ -78,13 +65,13 @@ local function understand(fields, payload)
   return conforming
 end
 
-function queue.new(name, shape)
+function queue.new(name, declared)
   check.value("tide.queue", { name = "name", type = "string" }, name)
-  check.value("tide.queue", { name = "shape", type = "table" }, shape)
+  check.value("tide.queue", { name = "shape", type = "table" }, declared)
   if not name:match("^[a-z0-9_.-]+$") or #name > 64 then
     report.misuse(("tide.queue: '%s' is no name of a queue: a-z, 0-9, '_', '.', '-', at most 64"):format(name))
   end
-  return setmetatable({ name = name, fields = parse_shape(name, shape) }, Queue)
+  return setmetatable({ name = name, fields = shape.parse(("tide.queue: '%s'"):format(name), declared) }, Queue)
 end
 
 -- ---- publish ----
@@ -96,7 +83,7 @@ function Queue:publish(message, options)
   if not conforming then
     report.misuse(("queue:publish: message for '%s': %s"):format(self.name, problem))
   end
-  return native.queue_publish(self.name, cjson.encode(conforming), o.delay or 0)
+  return native.queue_publish(self.name, json.encode(conforming), o.delay or 0)
 end
 
 -- ---- consume ----

@@ -2,7 +2,7 @@
 local native, load = ...
 
 local check, api = load "check", load "api.core"
-local cjson = native.cjson
+local cjson, json = native.cjson, load "json"
 local respond = {}
 
 local JSON = { ["Content-Type"] = "application/json" }
@@ -19,9 +19,9 @@ local function merge(headers, name, value)
 end
 
 function respond.json(status, value, headers)
-  local body, why = cjson.encode(value)
+  local body, failure = json.encode(value)
   if not body then
-    error("tide.respond.json: the value can't be written as JSON: " .. why, 2)
+    error("tide.respond.json: the value can't be written as JSON: " .. failure.message, 2)
   end
   return { status = status, headers = headers and merge(headers, "Content-Type", "application/json") or JSON, body = body }
 end
@@ -72,13 +72,24 @@ function respond.blob(file, options)
   return { status = 200, file = file, attachment = o.attachment, type = o.type }
 end
 
-local types = { mp3 = "audio/mpeg", mp4 = "video/mp4", json = "application/json", txt = "text/plain; charset=utf-8" }
+local types = { mp3 = "audio/mpeg", mp4 = "video/mp4", json = "application/json", html = "text/html; charset=utf-8",
+  txt = "text/plain; charset=utf-8" }
+
+local function type_of(name)
+  return types[(name:match("%.(%w+)$") or ""):lower()] or "application/octet-stream"
+end
+
+-- A file of the bundle, as openapi.json.
+function respond.file(name, headers)
+  check.value("tide.respond.file", { name = "name", type = "string" }, name)
+  local content = load "bundle_file"("tide.respond.file", name)
+  return { status = 200, headers = merge(headers, "Content-Type", type_of(name)), body = content }
+end
 
 local function send_file(handle, answer)
   local file = answer.file
-  local extension = (file.name:match("%.(%w+)$") or ""):lower()
   local headers = {
-    ["Content-Type"] = answer.type or types[extension] or "application/octet-stream",
+    ["Content-Type"] = answer.type or type_of(file.name),
     ["Accept-Ranges"] = "bytes",
     ETag = '"' .. file.id .. '"',
     ["Content-Disposition"] = answer.attachment and disposition(file.name) or nil,
@@ -87,10 +98,10 @@ local function send_file(handle, answer)
   if status == 206 then
     headers["Content-Range"] = ("bytes %.0f-%.0f/%.0f"):format(first, first + length - 1, file.length)
   elseif status == 416 then
-    headers["Content-Range"] = ("bytes */%.0f"):format(file.length)
-  end
-  if status == 304 or status == 416 then
-    return native.respond(handle, status, headers, "")
+    return respond.send(handle, respond.problem(416, ("the file has %.0f bytes"):format(file.length), nil,
+      { ["Content-Range"] = ("bytes */%.0f"):format(file.length) }))
+  elseif status == 304 then
+    return native.respond(handle, 304, headers, "")
   end
   return native.respond_blob(handle, status, headers, file.native, first, length)
 end

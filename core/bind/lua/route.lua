@@ -1,7 +1,7 @@
 -- Routes, and the request as a handler sees it.
 local native, load = ...
 
-local check, report, api = load "check", load "report", load "api.core"
+local check, report, shape, api = load "check", load "report", load "shape", load "api.core"
 local cjson = native.cjson
 
 local route = { handlers = {}, rates = {} }
@@ -65,6 +65,11 @@ end
 
 function methods.all_headers(req)
   return native.request_headers(req[HANDLE])
+end
+
+-- Of the media types given, the one that the client likes best; the first one when it doesn't say, nil when it takes none.
+function methods.accepts(req, ...)
+  return load("accept").best(req.headers.accept, { ... })
 end
 
 -- The raw body as a source for tide.copy.
@@ -173,6 +178,28 @@ local function limited(rate, handler)
   end
 end
 
+-- ---- parameters ----
+
+-- The handler, for requests whose parameters have the shapes that the route declares; 400 for others.
+local function checked(where, o, handler)
+  local params = o.params and shape.parse(where .. ": params", o.params)
+  local query = o.query and shape.parse(where .. ": query", o.query)
+  local respond = load "respond"
+  return function(req)
+    local values, problem = shape.read(params or {}, req.params)
+    if not values then
+      return respond.problem(400, ("in the path, %s"):format(problem))
+    end
+    req.params = params and values or req.params
+    values, problem = shape.read(query or {}, query and req.query or {})
+    if not values then
+      return respond.problem(400, ("in the query, %s"):format(problem))
+    end
+    req.query = query and values or nil
+    return handler(req)
+  end
+end
+
 -- ---- the declaration ----
 
 function route.declare(spec, options, handler)
@@ -185,6 +212,9 @@ function route.declare(spec, options, handler)
   local index, why = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, report.caller(1))
   if not index then
     report.misuse(("tide.route: '%s': %s"):format(spec, why))
+  end
+  if o.params or o.query then
+    handler = checked(("tide.route: '%s'"):format(spec), o, handler)
   end
   if o.limit and o.limit.rate then
     handler = limited(o.limit.rate, handler)

@@ -31,30 +31,9 @@ local tide = {
   log = load "log",
   metrics = load "metrics",
   config = load("config").declare,
-  json = { null = cjson.null },
+  json = load "json",
   id = { new = native.id_new },
 }
-
-local function encode_failure(code, message)
-  return nil, setmetatable({ code = code, message = message, retryable = false }, load "failure")
-end
-
-function tide.json.encode(value)
-  local text, why = cjson.encode(value)
-  if not text then
-    return encode_failure("invalid", why)
-  end
-  return text
-end
-
-function tide.json.decode(text)
-  check.value("tide.json.decode", { name = "text", type = "string" }, text)
-  local value, why = cjson.decode(text)
-  if value == nil then
-    return encode_failure("invalid", why)
-  end
-  return value
-end
 
 function tide.id.derive(id, purpose)
   check.value("tide.id.derive", { name = "id", type = "id" }, id)

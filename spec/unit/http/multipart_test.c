@@ -125,6 +125,9 @@ static void bodies_are_taken_apart_at_every_split(void **state)
         {PART("name"), "BAD"},
         {PART("name="), "BAD"},
         {PART("name=a\x01"), "BAD"},
+        {PART("name=\"\xe9\""), "BAD"},
+        {PART("name=a; filename=\"\xe9t\xe9.mp4\""), "BAD"},
+        {PART("name=a; filename*=UTF-8''%E9.mp4"), "BAD"},
     };
     size_t i;
 

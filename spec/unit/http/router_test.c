@@ -93,12 +93,12 @@ static void others_are_not(void **state)
         {"GET", "/files/", NULL},
         {"GET", "//", NULL},
         {"GET", "/users//mail", NULL},
-        {"POST", "/jobs", "GET, HEAD"},
-        {"POST", "/jobs/7", "GET, HEAD, DELETE"},
-        {"PUT", "/jobs/stats", "GET, HEAD, DELETE"},
-        {"BREW", "/jobs/7/retry", "POST"},
-        {"get", "/jobs", "GET, HEAD"},
-        {"PATCH", "/files/a/b", "GET, HEAD"},
+        {"POST", "/jobs", "GET, HEAD, OPTIONS"},
+        {"POST", "/jobs/7", "GET, HEAD, DELETE, OPTIONS"},
+        {"PUT", "/jobs/stats", "GET, HEAD, DELETE, OPTIONS"},
+        {"BREW", "/jobs/7/retry", "POST, OPTIONS"},
+        {"get", "/jobs", "GET, HEAD, OPTIONS"},
+        {"PATCH", "/files/a/b", "GET, HEAD, OPTIONS"},
     };
     struct tide_router *router = build(routes);
     size_t i;

@@ -11,6 +11,8 @@ return {
       { name = "rate", type = "rate", optional = true, doc = "requests per client address; over it 429" },
     } },
     { name = "timeout", type = "duration", default = "60s", doc = "for the handler, without the time to send the response" },
+    { name = "params", type = "table", optional = true, doc = "the shape of the path's parameters; 400 when they have another" },
+    { name = "query", type = "table", optional = true, doc = "the shape of the query; 400 when it has another" },
   },
   every = {
     { name = "timeout", type = "duration", default = "5m" },
