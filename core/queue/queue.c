@@ -60,8 +60,9 @@ struct tide_queue_call *tide_queue_publish(struct tide_queue_broker *broker,
                      message->len, TIDE_QUEUE_MAX_PAYLOAD);
         return NULL;
     }
-    if (message->delay_ms < 0) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "queue: a negative delay");
+    if (message->delay_ms < 0 || message->delay_ms > TIDE_QUEUE_MAX_DELAY_MS) {
+        tide_err_set(err, TIDE_ERR_INVALID, false, "queue: a delay of %lld ms is not in 0..366 days",
+                     (long long)message->delay_ms);
         return NULL;
     }
     return broker->driver->publish(broker, message, cb, arg, err);
@@ -85,11 +86,13 @@ static bool check_consume(const struct tide_queue_consume *how, struct tide_err 
     if (how->attempts < 1 || how->attempts > 100)
         return tide_err_set(err, TIDE_ERR_INVALID, false, "queue: attempts %u is not in 1..100",
                             how->attempts);
-    if (how->lease_ms < 100)
-        return tide_err_set(err, TIDE_ERR_INVALID, false, "queue: a lease under 100 ms");
-    if (how->backoff_ms < 0 || how->backoff_max_ms < how->backoff_ms)
+    if (how->lease_ms < 100 || how->lease_ms > TIDE_QUEUE_MAX_DELAY_MS)
         return tide_err_set(err, TIDE_ERR_INVALID, false,
-                            "queue: the backoff is negative or over its maximum");
+                            "queue: a lease of %lld ms is not in 100 ms..366 days", (long long)how->lease_ms);
+    if (how->backoff_ms < 0 || how->backoff_max_ms < how->backoff_ms ||
+        how->backoff_max_ms > TIDE_QUEUE_MAX_DELAY_MS)
+        return tide_err_set(err, TIDE_ERR_INVALID, false,
+                            "queue: the backoff is negative, over its maximum or over 366 days");
     return true;
 }
 
@@ -167,6 +170,8 @@ void tide_delivery_release(struct tide_delivery *delivery)
 void tide_delivery_retry(struct tide_delivery *delivery, int64_t delay_ms, const char *code,
                          const char *reason)
 {
+    if (delay_ms > TIDE_QUEUE_MAX_DELAY_MS)
+        delay_ms = TIDE_QUEUE_MAX_DELAY_MS;
     end(delivery, &(struct tide_queue_ending){.how = tide_delivery_is_last(delivery) ? TIDE_QUEUE_REJECT
                                                                                      : TIDE_QUEUE_RETRY,
                                               .delay_ms = delay_ms,

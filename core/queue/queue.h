@@ -1,7 +1,7 @@
 /*
  * Durable queues with the words of a broker: publish with confirm, consume with prefetch, ack, retry, reject
- * to dead letters. Everything on the loop thread. A driver is chosen by the URL's scheme: sqlite:FILE   one
- * file shared by the worker processes of a machine (queue/sqlite.c)
+ * to dead letters. Everything on the loop thread. A driver is chosen by the URL's scheme; sqlite:FILE is one
+ * file shared by the worker processes of a machine (queue/sqlite.c).
  *
  * A message that was confirmed is delivered until it is acknowledged or dead, over the death of any process:
  * a delivery is a lease which its holder renews; a holder that dies loses it, which counts as an attempt.
@@ -23,13 +23,16 @@ struct tide_queue_broker; /* one connection to a driver */
 struct tide_queue_consumer;
 struct tide_delivery;
 
-#define TIDE_QUEUE_MAX_PAYLOAD (1024 * 1024) /* bytes */
+#define TIDE_QUEUE_MAX_PAYLOAD (1024 * 1024)                      /* bytes */
+#define TIDE_QUEUE_MAX_DELAY_MS (INT64_C(366) * 24 * 3600 * 1000) /* of a publish or a retry */
 
 struct tide_queue_broker *tide_queue_broker_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                                  struct tide_err *err);
-/* Blocks until what was begun is stored; publishes still waiting are done or answered. Consumers are stopped,
- * leases still held are handed back and their deliveries freed. Not from a callback of the broker's. */
+/* Blocks until what was begun is stored; publishes still waiting are done or answered, and new ones refused.
+ * Consumers are stopped, leases still held are handed back and their deliveries freed. Not from a callback of
+ * the broker's. */
 void tide_queue_broker_close(struct tide_queue_broker *broker);
+/* Whether its store can be used. Blocks for a few milliseconds. */
 bool tide_queue_broker_ready(struct tide_queue_broker *broker, struct tide_err *err);
 
 /* ---- publish ---- */
@@ -38,7 +41,7 @@ struct tide_queue_message {
     const char *queue; /* [a-z0-9_.-]{1,64} */
     const void *payload;
     size_t len;
-    int64_t delay_ms; /* not delivered before */
+    int64_t delay_ms; /* not delivered before; 0..TIDE_QUEUE_MAX_DELAY_MS */
 };
 
 /* err NULL: confirmed, the message is durable. Never inside the call. */
@@ -55,7 +58,7 @@ void tide_queue_call_cancel(struct tide_queue_call *call);
 struct tide_queue_consume {
     const char *queue;
     unsigned prefetch;  /* deliveries held at a time by this consumer, 1..1000 */
-    int64_t lease_ms;   /* renewed by the driver at a third of it while the delivery is held */
+    int64_t lease_ms;   /* 100 at least; renewed by the driver at a third of it while the delivery is held */
     unsigned attempts;  /* the delivery whose `attempt` equals this is the last; 1..100 */
     int64_t backoff_ms; /* a failed attempt n waits backoff * 2^(n-1), at most backoff_max, +-20% */
     int64_t backoff_max_ms;
@@ -88,7 +91,8 @@ const char *tide_delivery_last_reason(const struct tide_delivery *delivery);
 void tide_delivery_ack(struct tide_delivery *delivery);
 /* Not now: back to the queue without counting an attempt (drain, shutdown). */
 void tide_delivery_release(struct tide_delivery *delivery);
-/* This attempt failed: again after delay_ms (-1: the consumer's backoff); dead when no attempt is left. */
+/* This attempt failed: again after delay_ms (-1: the consumer's backoff; at most TIDE_QUEUE_MAX_DELAY_MS);
+ * dead when no attempt is left. */
 void tide_delivery_retry(struct tide_delivery *delivery, int64_t delay_ms, const char *code,
                          const char *reason);
 /* Never again: to the dead letters. `detail`: a traceback or NULL. */

@@ -1,4 +1,5 @@
 /* What the command line asks of the queue's file; each call opens it for itself. Blocks. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,21 +28,27 @@ static sqlite3_stmt *prepare(struct tide_store *store, const char *text, struct 
 
 /* ---- stats ---- */
 
-static int read_stats(sqlite3_stmt *stmt, struct tide_queue_stat *stats, int max)
+static void read_stat(sqlite3_stmt *stmt, struct tide_queue_stat *stat)
 {
-    int count = 0;
+    memset(stat, 0, sizeof *stat);
+    strncpy(stat->queue, (const char *)sqlite3_column_text(stmt, 0), sizeof stat->queue - 1);
+    stat->ready = sqlite3_column_int64(stmt, 1);
+    stat->delayed = sqlite3_column_int64(stmt, 2);
+    stat->leased = sqlite3_column_int64(stmt, 3);
+    stat->dead = sqlite3_column_int64(stmt, 4);
+}
 
-    while (count < max && sqlite3_step(stmt) == SQLITE_ROW) {
-        struct tide_queue_stat *stat = &stats[count++];
+static int read_stats(struct tide_store *store, sqlite3_stmt *stmt, struct tide_queue_stat *stats, int max,
+                      struct tide_err *err)
+{
+    int count = 0, rc = SQLITE_DONE;
 
-        memset(stat, 0, sizeof *stat);
-        strncpy(stat->queue, (const char *)sqlite3_column_text(stmt, 0), sizeof stat->queue - 1);
-        stat->ready = sqlite3_column_int64(stmt, 1);
-        stat->delayed = sqlite3_column_int64(stmt, 2);
-        stat->leased = sqlite3_column_int64(stmt, 3);
-        stat->dead = sqlite3_column_int64(stmt, 4);
-    }
-    return count;
+    while (count < max && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        read_stat(stmt, &stats[count++]);
+    if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+        return count;
+    tide_store_fail(store, rc, err);
+    return -1;
 }
 
 int tide_store_stats(const char *path, struct tide_queue_stat *stats, int max, struct tide_err *err)
@@ -57,7 +64,7 @@ int tide_store_stats(const char *path, struct tide_queue_stat *stats, int max, s
                    " GROUP BY queue ORDER BY queue",
                    err);
     if (stmt)
-        count = read_stats(stmt, stats, max);
+        count = read_stats(store, stmt, stats, max, err);
     sqlite3_finalize(stmt);
     tide_store_free(store);
     return count;
@@ -88,29 +95,57 @@ static bool read_message(sqlite3_stmt *stmt, struct tide_queue_dead *message)
     return message->payload != NULL;
 }
 
-int tide_store_list(const char *path, const char *queue, const char *state, int max,
-                    struct tide_queue_dead **list, struct tide_err *err)
+static int read_messages(struct tide_store *store, sqlite3_stmt *stmt, int max, struct tide_queue_dead *list,
+                         struct tide_err *err)
 {
-    struct tide_store *store = tide_store_open(path, err);
-    sqlite3_stmt *stmt =
-        store ? prepare(store,
-                        "SELECT id, failed, published, due, code, reason, detail, payload FROM message"
-                        " WHERE queue = ? AND state = ? ORDER BY id LIMIT ?",
-                        err)
-              : NULL;
-    int count = 0;
+    int count = 0, rc = SQLITE_DONE;
 
-    *list = stmt ? calloc((size_t)max + 1, sizeof **list) : NULL;
+    while (count < max && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (!read_message(stmt, &list[count++])) {
+            rc = SQLITE_NOMEM;
+            break;
+        }
+    }
+    if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+        return count;
+    tide_store_fail(store, rc, err);
+    tide_queue_dead_free(list, count);
+    return -1;
+}
+
+static int list_messages(struct tide_store *store, const char *queue, const char *state, int max,
+                         struct tide_queue_dead **list, struct tide_err *err)
+{
+    sqlite3_stmt *stmt =
+        prepare(store,
+                "SELECT id, failed, published, due, code, reason, detail, payload FROM message"
+                " WHERE queue = ? AND state = ? ORDER BY id LIMIT ?",
+                err);
+    int count = -1;
+
+    if (!stmt)
+        return -1;
+    *list = calloc((size_t)max + 1, sizeof **list);
     if (*list) {
         sqlite3_bind_text(stmt, 1, queue, -1, SQLITE_STATIC);
         sqlite3_bind_int(stmt, 2, state_number(state));
         sqlite3_bind_int(stmt, 3, max);
-        while (count < max && sqlite3_step(stmt) == SQLITE_ROW && read_message(stmt, &(*list)[count]))
-            count++;
+        count = read_messages(store, stmt, max, *list, err);
+    } else {
+        tide_err_errno(err, ENOMEM, "queue");
     }
     sqlite3_finalize(stmt);
+    return count;
+}
+
+int tide_store_list(const char *path, const char *queue, const char *state, int max,
+                    struct tide_queue_dead **list, struct tide_err *err)
+{
+    struct tide_store *store = tide_store_open(path, err);
+    int count = store ? list_messages(store, queue, state, max, list, err) : -1;
+
     tide_store_free(store);
-    return *list ? count : -1;
+    return count;
 }
 
 /* ---- mend ---- */

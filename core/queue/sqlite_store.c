@@ -1,7 +1,6 @@
 #include "queue/sqlite_store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,47 +135,44 @@ static bool exec(struct tide_store *store, const char *statements, struct tide_e
     return rc == SQLITE_OK || tide_store_fail(store, rc, err);
 }
 
-/* Leases of an earlier run of the machine: their clock is gone, and so are their holders. */
-static bool end_old_leases(struct tide_store *store, struct tide_err *err)
+static bool read_version(struct tide_store *store, int64_t *version, struct tide_err *err)
 {
-    char statement[320];
+    int64_t tables;
 
-    snprintf(
-        statement, sizeof statement,
-        "UPDATE message SET state = 0, due = ready_at, failed = failed + 1, token = NULL, boot = NULL,"
-        " code = 'lease_expired', reason = 'the machine was started anew' WHERE state = 2 AND boot <> '%s'",
-        store->boot);
-    return exec(store, statement, err);
-}
-
-static bool make_schema(struct tide_store *store, struct tide_err *err)
-{
-    int64_t version, tables;
-
-    if (!read_number(store, "PRAGMA user_version", &version, err) ||
+    if (!read_number(store, "PRAGMA user_version", version, err) ||
         !read_number(store, "SELECT count(*) FROM sqlite_schema", &tables, err))
         return false;
-    if (version > VERSION)
+    if (*version > VERSION)
         return tide_err_set(err, TIDE_ERR_INVALID, false,
                             "queue: written by a newer tidemill (schema %lld, this one knows %d)",
-                            (long long)version, VERSION);
-    if (version == 0 && tables > 0)
+                            (long long)*version, VERSION);
+    if (*version == 0 && tables > 0)
         return tide_err_set(err, TIDE_ERR_INVALID, false,
                             "queue: a database of something else, not of queues");
-    if (version == 0 && !(exec(store, schema, err) && exec(store, VERSION_SET, err)))
-        return false;
-    return end_old_leases(store, err);
+    return true;
 }
 
-/* In one transaction, since worker processes start together. */
-static bool check_schema(struct tide_store *store, struct tide_err *err)
+/* Looks once more inside a transaction, since worker processes start together. */
+static bool make_schema(struct tide_store *store, struct tide_err *err)
 {
+    int64_t version;
+
     if (!exec(store, "BEGIN IMMEDIATE", err))
         return false;
-    if (make_schema(store, err) && exec(store, "COMMIT", err))
+    if (read_version(store, &version, err) &&
+        (version > 0 || (exec(store, schema, err) && exec(store, VERSION_SET, err))) &&
+        exec(store, "COMMIT", err))
         return true;
     sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     return false;
+}
+
+/* Takes no lock on a file that is as it should be: readiness and the command line open it time and again. */
+static bool check_schema(struct tide_store *store, struct tide_err *err)
+{
+    int64_t version;
+
+    return read_version(store, &version, err) && (version > 0 || make_schema(store, err));
 }
 
 static bool read_boot_id(struct tide_store *store, struct tide_err *err)
@@ -244,7 +240,7 @@ struct tide_store *tide_store_open(const char *path, struct tide_err *err)
     }
     store = calloc(1, sizeof *store);
     if (!store) {
-        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "queue: out of memory");
+        tide_err_errno(err, ENOMEM, "queue");
         return NULL;
     }
     start_clock(store);
@@ -258,6 +254,19 @@ struct tide_store *tide_store_open(const char *path, struct tide_err *err)
     tide_err_prefix(err, "%s", path);
     tide_store_free(store);
     return NULL;
+}
+
+bool tide_store_end_old_leases(struct tide_store *store, struct tide_err *err)
+{
+    char statement[320];
+
+    snprintf(
+        statement, sizeof statement,
+        "UPDATE message SET state = 0, due = ready_at, failed = failed + 1, token = NULL, boot = NULL,"
+        " code = 'lease_expired', reason = 'the machine was started anew' WHERE state = 2 AND boot <> '%s'",
+        store->boot);
+    start_clock(store);
+    return exec(store, statement, err);
 }
 
 void tide_store_free(struct tide_store *store)

@@ -1,10 +1,13 @@
 /*
  * The file behind the SQLite queue: its schema and what can be done to a message. Who uses it:
  * queue/sqlite*.c. Any thread, one at a time; everything blocks, five seconds at most for another process's
- * lock. A message is ready    may be taken; the order is `due`, the time it became ready, then id delayed
- * becomes ready at `due` (wall clock) leased   taken; `due` is the lease's end on the monotonic clock, which
- * runs on over a change of the wall clock and is the same for all processes, but starts anew with the
- * machine: leases of another boot id have ended dead     since `due` (wall clock)
+ * lock.
+ *
+ * A message that is ready may be taken, in the order of `due`, the time it became ready, then of its id. One
+ * that is delayed becomes ready at `due` (wall clock). One that is leased was taken: its `due` is the lease's
+ * end on the monotonic clock, which runs on over a change of the wall clock and is the same for all
+ * processes, but starts anew with the machine, so that leases of another boot id have ended. One that is dead
+ * is so since `due` (wall clock).
  */
 #ifndef TIDE_QUEUE_SQLITE_STORE_H
 #define TIDE_QUEUE_SQLITE_STORE_H
@@ -46,6 +49,8 @@ struct tide_store {
 /* Makes or checks the file. Refuses one of a newer version and one that is something else. */
 struct tide_store *tide_store_open(const char *path, struct tide_err *err);
 void tide_store_free(struct tide_store *store);
+/* Leases of an earlier run of the machine: their clock is gone, and so are their holders. */
+TIDE_WARN_UNUSED bool tide_store_end_old_leases(struct tide_store *store, struct tide_err *err);
 
 /* A write transaction. Not durable: a loss of power may undo it, the death of a process can't. */
 TIDE_WARN_UNUSED bool tide_store_begin(struct tide_store *store, bool durable, struct tide_err *err);

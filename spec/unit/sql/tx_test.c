@@ -1,4 +1,4 @@
-/* Transactions, and what other processes and connections see of them. */
+/* Transactions, and what others see of them. */
 #include "sql/fixture.h"
 
 static int set_up_table(void **state)
@@ -134,40 +134,6 @@ static void close_rolls_back_what_is_open(void **state)
     assert_int_equal(count(f), 0);
 }
 
-/* Another program opens the file, counts, and leaves. */
-static int count_from_outside(const struct fixture *f)
-{
-    char command[200];
-    int count = -1;
-    FILE *output;
-
-    snprintf(command, sizeof command, "sqlite3 '%s' 'SELECT count(*) FROM t'", f->path);
-    output = popen(command, "r");
-    assert_non_null(output);
-    assert_int_equal(fscanf(output, "%d", &count), 1);
-    pclose(output);
-    return count;
-}
-
-/* The second connection of a process closed a descriptor of the file, which ended the locks of the first:
- * another process took itself for the last one and removed the write-ahead log, and what was committed then
- * was lost. */
-static void looking_in_does_not_take_the_log_away(void **state)
-{
-    struct fixture *f = *state;
-    struct tide_sql_result result;
-    struct tide_err err;
-
-    tide_sql_close(f->db);
-    open_db(f);
-    assert_true(tide_sql_run_sync(f->db, "SELECT * FROM t", NULL, 0, &result, &err)); /* the first */
-    tide_sql_result_release(&result);
-    assert_string_equal(run(f, "INSERT INTO t (v) VALUES ('a')"), "ok"); /* the second */
-    assert_int_equal(count_from_outside(f), 1);
-    assert_string_equal(run(f, "INSERT INTO t (v) VALUES ('b')"), "ok");
-    assert_int_equal(count_from_outside(f), 2);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_table, tear_down)
@@ -175,7 +141,6 @@ int main(void)
         T(commit_shows_it_and_rollback_does_not),  T(one_at_a_time_in_their_order),
         T(a_statement_that_fails_leaves_the_rest), T(a_transaction_that_was_lost_says_so_to_its_end),
         T(a_canceled_begin_holds_nothing),         T(a_canceled_commit_is_a_commit),
-        T(close_rolls_back_what_is_open),          T(looking_in_does_not_take_the_log_away),
-    };
+        T(close_rolls_back_what_is_open),      };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,710 @@
+/*
+ * What every driver of core/queue has to do. TIDEMILL_TEST_QUEUE=URL runs it against another broker than the
+ * embedded one; its queues are new ones.
+ */
+#include "queue/fixture.h"
+
+static int set_up_driver(void **state)
+{
+    const char *url = getenv("TIDEMILL_TEST_QUEUE");
+    struct fixture *f;
+
+    set_up(state);
+    f = *state;
+    if (url) {
+        close_broker(f);
+        snprintf(f->url, sizeof f->url, "%s", url);
+        open_broker(f);
+    }
+    return 0;
+}
+
+/* ---- publish ---- */
+
+static void delivers_what_was_published(void **state)
+{
+    static const char payload[] = "a\0b\xff";
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+    int64_t before = tide_clock_now_ms();
+    size_t len;
+
+    assert_string_equal(publish_bytes(f, payload, sizeof payload - 1, 0), "ok");
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    assert_memory_equal(tide_delivery_payload(delivery, &len), payload, sizeof payload); /* NUL behind it */
+    assert_int_equal(len, sizeof payload - 1);
+    assert_string_equal(tide_delivery_queue(delivery), f->queue);
+    assert_int_equal(tide_delivery_attempt(delivery), 1);
+    assert_false(tide_delivery_is_last(delivery));
+    assert_false(tide_delivery_is_expired(delivery));
+    assert_string_equal(tide_delivery_last_code(delivery), "");
+    assert_string_equal(tide_delivery_last_reason(delivery), "");
+    assert_in_range(tide_delivery_published_ms(delivery), before, tide_clock_now_ms());
+    tide_delivery_ack(delivery);
+    flush(f);
+    expect_stat(f, 0, 0, 0, 0);
+}
+
+static void delivers_an_empty_message(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+    size_t len = 1;
+
+    assert_string_equal(publish_bytes(f, NULL, 0, 0), "ok");
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    assert_string_equal(tide_delivery_payload(delivery, &len), "");
+    assert_int_equal(len, 0);
+    tide_delivery_ack(delivery);
+}
+
+static void refuses_what_is_too_large(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+    char *payload = calloc(1, TIDE_QUEUE_MAX_PAYLOAD + 1);
+    size_t len;
+
+    assert_string_equal(publish_bytes(f, payload, TIDE_QUEUE_MAX_PAYLOAD + 1, 0), "too_large");
+    assert_string_equal(publish_bytes(f, payload, TIDE_QUEUE_MAX_PAYLOAD, 0), "ok");
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    tide_delivery_payload(delivery, &len);
+    assert_int_equal(len, TIDE_QUEUE_MAX_PAYLOAD);
+    tide_delivery_ack(delivery);
+    free(payload);
+}
+
+static void refuses_bad_names_and_numbers(void **state)
+{
+    static const char *const names[] = {"", "Video", "a b", "a/b",
+                                        "0123456789012345678901234567890123456789012345678901234567890123x"};
+    struct fixture *f = *state;
+    struct tide_queue_message message = {.payload = "", .delay_ms = -1};
+    struct tide_queue_consume good = consume_defaults(f), bad;
+    struct inbox inbox = {0};
+    struct tide_err err;
+
+#define REFUSED(field, value)                                                                                \
+    bad = good, bad.field = value, err.code = "",                                                            \
+    assert_null(tide_queue_consume(f->broker, &bad, on_delivery, &inbox, &err)),                             \
+    assert_string_equal(err.code, "invalid")
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        message.queue = names[i];
+        assert_null(tide_queue_publish(f->broker, &message, on_confirm, &inbox, &err));
+        assert_string_equal(err.code, "invalid");
+        REFUSED(queue, names[i]);
+    }
+    message.queue = f->queue;
+    assert_null(tide_queue_publish(f->broker, &message, on_confirm, &inbox, &err));
+    assert_string_equal(err.code, "invalid");
+    REFUSED(prefetch, 0);
+    REFUSED(prefetch, 1001);
+    REFUSED(attempts, 0);
+    REFUSED(attempts, 101);
+    REFUSED(lease_ms, 99);
+    REFUSED(backoff_ms, -1);
+    REFUSED(backoff_max_ms, 0);
+#undef REFUSED
+    assert_non_null(strstr(err.message, "backoff"));
+}
+
+static void refuses_delays_that_never_end(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_string_equal(publish_bytes(f, "", 0, INT64_MAX), "invalid");
+}
+
+static void cancel_keeps_the_callback_quiet(void **state)
+{
+    struct fixture *f = *state;
+    struct tide_queue_message message = {.queue = f->queue, .payload = "x", .len = 1};
+    struct confirm confirm = {0};
+    struct tide_err err;
+
+    for (int i = 0; i < 20; i++)
+        tide_queue_call_cancel(tide_queue_publish(f->broker, &message, on_confirm, &confirm, &err));
+    tide_queue_call_cancel(NULL);
+    flush(f);
+    assert_int_equal(confirm.called, 0);
+}
+
+static void delays_a_message(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    int64_t before = tide_clock_now_ms();
+
+    assert_string_equal(publish_bytes(f, "later", 5, 300), "ok");
+    publish(f, "now");
+    expect_stat(f, 1, 1, 0, 0);
+    inbox.act = act_ack;
+    consume(f, &inbox);
+    await_total(f, &inbox, 2);
+    assert_true(tide_clock_now_ms() - before >= 300);
+    assert_string_equal(inbox.texts[0], "now");
+    assert_string_equal(inbox.texts[1], "later");
+}
+
+/* ---- consume ---- */
+
+static void keeps_the_order(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {.act = act_ack};
+    struct tide_queue_consume how = consume_defaults(f);
+    char text[8];
+
+    for (int i = 0; i < 50; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        publish(f, text);
+    }
+    how.prefetch = 1;
+    consume_with(f, &inbox, &how);
+    await_total(f, &inbox, 50);
+    for (int i = 0; i < 50; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        assert_string_equal(inbox.texts[i], text);
+    }
+}
+
+static void gives_no_more_than_prefetch(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_queue_consume how = consume_defaults(f);
+
+    for (int i = 0; i < 10; i++)
+        publish(f, "x");
+    how.prefetch = 3;
+    consume_with(f, &inbox, &how);
+    await_total(f, &inbox, 3);
+    run_for(f, 100);
+    assert_int_equal(inbox.total, 3);
+    expect_stat(f, 7, 0, 3, 0);
+    tide_delivery_ack(inbox.held[0]);
+    await_total(f, &inbox, 4);
+    run_for(f, 100);
+    assert_int_equal(inbox.total, 4);
+}
+
+static void shares_a_queue_between_consumers(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inboxes[3] = {0};
+    struct tide_queue_consume how = consume_defaults(f);
+
+    how.prefetch = 2;
+    for (int i = 0; i < 3; i++)
+        consume_with(f, &inboxes[i], &how);
+    for (int i = 0; i < 6; i++)
+        publish(f, "x");
+    for (int i = 0; i < 3; i++)
+        await_total(f, &inboxes[i], 2);
+}
+
+static void keeps_queues_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox here = {.act = act_ack}, there = {.act = act_ack};
+
+    publish(f, "here");
+    consume(f, &here);
+    name_queue(f);
+    consume(f, &there);
+    publish(f, "there");
+    await_total(f, &here, 1);
+    await_total(f, &there, 1);
+    assert_string_equal(here.texts[0], "here");
+    assert_string_equal(there.texts[0], "there");
+}
+
+/* An acknowledgement makes room while the other consumers' messages of the same moment are still to be given.
+ */
+static void acks_inside_the_delivery_leave_the_others_theirs(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inboxes[3] = {{.act = act_ack}, {0}, {0}};
+    struct tide_queue_consume how = consume_defaults(f);
+    struct tide_queue_stat stat;
+
+    how.prefetch = 4;
+    for (int i = 0; i < 40; i++)
+        publish(f, "x");
+    for (int i = 0; i < 3; i++)
+        consume_with(f, &inboxes[i], &how);
+    await_total(f, &inboxes[0], 32);
+    await_total(f, &inboxes[1], 4);
+    await_total(f, &inboxes[2], 4);
+    flush(f);
+    stat = stat_of(f);
+    assert_int_equal(stat.leased, 8);
+    assert_int_equal(stat.ready, 0);
+}
+
+static void act_stop_and_ack(struct inbox *inbox, struct tide_delivery *delivery)
+{
+    tide_queue_consumer_stop(inbox->consumer);
+    tide_delivery_ack(delivery);
+}
+
+static void a_consumer_may_stop_itself_inside_a_delivery(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox stopping = {.act = act_stop_and_ack}, other = {.act = act_ack};
+    struct tide_queue_consume how = consume_defaults(f);
+
+    for (int i = 0; i < 5; i++)
+        publish(f, "x");
+    how.prefetch = 1;
+    consume_with(f, &stopping, &how);
+    await_total(f, &stopping, 1);
+    consume(f, &other);
+    await_total(f, &other, 4);
+    assert_int_equal(stopping.total, 1);
+}
+
+static void stop_leaves_what_is_held(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+
+    publish(f, "held");
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    tide_queue_consumer_stop(inbox.consumer);
+    tide_queue_consumer_stop(NULL);
+    publish(f, "not for it");
+    run_for(f, 100);
+    assert_int_equal(inbox.total, 1);
+    assert_string_equal(tide_delivery_payload(delivery, NULL), "held");
+    tide_delivery_ack(delivery);
+    flush(f);
+    expect_stat(f, 1, 0, 0, 0);
+}
+
+static void close_hands_back_what_is_held(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+
+    publish(f, "a");
+    publish(f, "b");
+    consume(f, &inbox);
+    await_total(f, &inbox, 2);
+    close_broker(f);
+    open_broker(f);
+    inbox = (struct inbox){0};
+    consume(f, &inbox);
+    await_total(f, &inbox, 2);
+    delivery = inbox.held[0];
+    assert_string_equal(tide_delivery_payload(delivery, NULL), "a");
+    assert_int_equal(tide_delivery_attempt(delivery), 1); /* not the consumer's fault */
+    assert_string_equal(tide_delivery_last_code(delivery), "");
+}
+
+static void close_stores_what_was_begun(void **state)
+{
+    struct fixture *f = *state;
+    struct tide_queue_message message = {.queue = f->queue, .payload = "x", .len = 1};
+    struct confirm confirm = {0};
+    struct inbox inbox = {0};
+    struct tide_err err;
+
+    publish(f, "first");
+    consume(f, &inbox);
+    tide_delivery_ack(take_one(f, &inbox));
+    for (int i = 0; i < 10; i++)
+        assert_non_null(tide_queue_publish(f->broker, &message, on_confirm, &confirm, &err));
+    close_broker(f);
+    assert_int_equal(confirm.called, 10);
+    assert_null(confirm.err.code);
+    open_broker(f);
+    expect_stat(f, 10, 0, 0, 0);
+}
+
+struct again {
+    struct fixture *f;
+    int called, refused;
+};
+
+static void publish_again(void *arg, const struct tide_err *err)
+{
+    struct again *again = arg;
+    struct tide_queue_message message = {.queue = again->f->queue, .payload = "x", .len = 1};
+
+    again->called++;
+    if (err || !tide_queue_publish(again->f->broker, &message, publish_again, again, NULL))
+        again->refused++;
+}
+
+/* A script's loop that publishes whenever it was confirmed must not hold up the end, nor be forgotten. */
+static void close_refuses_what_its_answers_publish(void **state)
+{
+    struct fixture *f = *state;
+    struct again again = {f, 0, 0};
+
+    publish_again(&again, NULL);
+    close_broker(f);
+    assert_int_equal(again.refused, 1);
+    open_broker(f);
+    assert_int_equal(stat_of(f).ready, again.called - 1); /* the first call was by hand */
+}
+
+/* ---- endings ---- */
+
+static void release_does_not_count(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+
+    publish(f, "x");
+    consume(f, &inbox);
+    for (int i = 0; i < 5; i++) {
+        delivery = take_one(f, &inbox);
+        assert_int_equal(tide_delivery_attempt(delivery), 1);
+        tide_delivery_release(delivery);
+    }
+    tide_delivery_ack(take_one(f, &inbox));
+}
+
+static void retry_counts_and_tells_why(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+    int64_t before;
+
+    publish(f, "x");
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    before = tide_clock_now_ms();
+    tide_delivery_retry(delivery, 200, "unavailable", "the server is away");
+    delivery = take_one(f, &inbox);
+    assert_true(tide_clock_now_ms() - before >= 200);
+    assert_int_equal(tide_delivery_attempt(delivery), 2);
+    assert_string_equal(tide_delivery_last_code(delivery), "unavailable");
+    assert_string_equal(tide_delivery_last_reason(delivery), "the server is away");
+    assert_false(tide_delivery_is_last(delivery));
+    tide_delivery_retry(delivery, 0, NULL, NULL);
+    delivery = take_one(f, &inbox);
+    assert_int_equal(tide_delivery_attempt(delivery), 3);
+    assert_true(tide_delivery_is_last(delivery));
+    assert_string_equal(tide_delivery_last_code(delivery), "");
+    tide_delivery_ack(delivery);
+}
+
+static void a_last_retry_is_a_dead_letter(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_queue_dead *list;
+    struct tide_err err;
+
+    publish(f, "x");
+    consume(f, &inbox);
+    for (int i = 0; i < 3; i++)
+        tide_delivery_retry(take_one(f, &inbox), 0, "flaky", "again and again");
+    flush(f);
+    expect_stat(f, 0, 0, 0, 1);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "dead", 10, &list, &err), 1);
+    assert_int_equal(list[0].attempts, 3);
+    assert_string_equal(list[0].code, "flaky");
+    assert_string_equal(list[0].reason, "again and again");
+    tide_queue_dead_free(list, 1);
+}
+
+/* 100, 200, 400, 400, each 20 % more or less; how late a message comes is nobody's promise. */
+static void backoff_doubles_to_its_maximum(void **state)
+{
+    static const int64_t least[] = {80, 160, 320, 320};
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_queue_consume how = consume_defaults(f);
+
+    publish(f, "x");
+    how.attempts = 5;
+    how.backoff_ms = 100;
+    how.backoff_max_ms = 400;
+    consume_with(f, &inbox, &how);
+    for (int i = 0; i < 4; i++) {
+        struct tide_delivery *delivery = take_one(f, &inbox);
+        int64_t before = tide_clock_now_ms();
+
+        tide_delivery_retry(delivery, -1, "c", "r");
+        wait_until(f, has_held, &inbox);
+        assert_true(tide_clock_now_ms() - before >= least[i]);
+    }
+    tide_delivery_ack(take_one(f, &inbox));
+}
+
+/* ---- dead letters ---- */
+
+static void reject_makes_a_dead_letter(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_queue_dead *list;
+    struct tide_err err;
+    int64_t before = tide_clock_now_ms();
+
+    publish(f, "broken");
+    consume(f, &inbox);
+    tide_delivery_reject(take_one(f, &inbox), "corrupt", "no video in it", "stack traceback:");
+    flush(f);
+    expect_stat(f, 0, 0, 0, 1);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "dead", 10, &list, &err), 1);
+    assert_true(list[0].id > 0);
+    assert_int_equal(list[0].len, 6);
+    assert_memory_equal(list[0].payload, "broken", 7);
+    assert_int_equal(list[0].attempts, 1);
+    assert_string_equal(list[0].code, "corrupt");
+    assert_string_equal(list[0].reason, "no video in it");
+    assert_string_equal(list[0].detail, "stack traceback:");
+    assert_in_range(list[0].published_ms, before, list[0].died_ms);
+    assert_in_range(list[0].died_ms, before, tide_clock_now_ms());
+    tide_queue_dead_free(list, 1);
+    run_for(f, 50);
+    assert_int_equal(inbox.total, 1);
+}
+
+static void cuts_long_reasons(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_queue_dead *list;
+    struct tide_err err;
+    char *text = malloc(100001);
+
+    memset(text, 'x', 100000);
+    text[100000] = '\0';
+    publish(f, "x");
+    consume(f, &inbox);
+    tide_delivery_reject(take_one(f, &inbox), text, text, text);
+    flush(f);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "dead", 10, &list, &err), 1);
+    assert_int_equal(strlen(list[0].code), 64);
+    assert_int_equal(strlen(list[0].reason), 1024);
+    assert_int_equal(strlen(list[0].detail), 8192);
+    tide_queue_dead_free(list, 1);
+    free(text);
+}
+
+static void make_dead(struct fixture *f, int count)
+{
+    struct inbox inbox = {0};
+    char text[8];
+
+    consume(f, &inbox);
+    for (int i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        publish(f, text);
+        tide_delivery_reject(take_one(f, &inbox), "c", text, NULL);
+    }
+    tide_queue_consumer_stop(inbox.consumer);
+    flush(f);
+}
+
+static void lists_oldest_first_and_no_more_than_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct tide_queue_dead *list;
+    struct tide_err err;
+
+    make_dead(f, 5);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "dead", 3, &list, &err), 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(list[i].payload[0], '0' + i);
+    assert_null(list[0].detail);
+    tide_queue_dead_free(list, 3);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "ready", 3, &list, &err), 0);
+    tide_queue_dead_free(list, 0);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "lost", 3, &list, &err), -1);
+    assert_string_equal(err.code, "invalid");
+}
+
+static void retries_dead_letters_one_or_all(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_queue_dead *list;
+    struct tide_delivery *delivery;
+    struct tide_err err;
+    int64_t id;
+
+    make_dead(f, 4);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "dead", 10, &list, &err), 4);
+    id = list[2].id;
+    tide_queue_dead_free(list, 4);
+    assert_int_equal(tide_queue_dead_retry(f->broker, f->queue, id, &err), 1);
+    assert_int_equal(tide_queue_dead_retry(f->broker, f->queue, id, &err), 0); /* it isn't dead any more */
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    assert_string_equal(tide_delivery_payload(delivery, NULL), "2");
+    assert_int_equal(tide_delivery_attempt(delivery), 1);
+    assert_string_equal(tide_delivery_last_code(delivery), "");
+    tide_delivery_ack(delivery);
+    inbox.act = act_ack;
+    assert_int_equal(tide_queue_dead_retry(f->broker, f->queue, 0, &err), 3);
+    await_total(f, &inbox, 4);
+    flush(f);
+    expect_stat(f, 0, 0, 0, 0);
+}
+
+static void purges_one_state_only(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_err err;
+
+    make_dead(f, 2);
+    publish(f, "leased");
+    consume(f, &inbox);
+    wait_until(f, has_held, &inbox);
+    tide_queue_consumer_stop(inbox.consumer);
+    publish(f, "ready");
+    assert_string_equal(publish_bytes(f, "delayed", 7, 60000), "ok");
+    expect_stat(f, 1, 1, 1, 2);
+    assert_int_equal(tide_queue_purge(f->broker, f->queue, "leased", &err), -1);
+    assert_string_equal(err.code, "invalid");
+    assert_int_equal(tide_queue_purge(f->broker, f->queue, "dead", &err), 2);
+    expect_stat(f, 1, 1, 1, 0);
+    assert_int_equal(tide_queue_purge(f->broker, f->queue, "delayed", &err), 1);
+    assert_int_equal(tide_queue_purge(f->broker, f->queue, "ready", &err), 1);
+    expect_stat(f, 0, 0, 1, 0);
+}
+
+/* ---- processes ---- */
+
+static void a_holder_that_dies_counts_as_an_attempt(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+
+    publish(f, "x");
+    holder_dies(f);
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    assert_int_equal(tide_delivery_attempt(delivery), 2);
+    assert_string_equal(tide_delivery_last_code(delivery), "lease_expired");
+    tide_delivery_ack(delivery);
+    flush(f);
+    expect_stat(f, 0, 0, 0, 0);
+}
+
+static void a_message_whose_last_holder_died_comes_expired(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+
+    publish(f, "x");
+    for (int i = 0; i < 3; i++)
+        holder_dies(f);
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    assert_true(tide_delivery_is_expired(delivery));
+    assert_true(tide_delivery_is_last(delivery));
+    tide_delivery_retry(delivery, 0, "crashed", "its holder died"); /* is a reject */
+    flush(f);
+    expect_stat(f, 0, 0, 0, 1);
+}
+
+#define SHARED 200
+
+static void act_ack_and_tell(struct inbox *inbox, struct tide_delivery *delivery)
+{
+    int number = atoi(tide_delivery_payload(delivery, NULL));
+
+    if (write(*(int *)inbox->arg, &number, sizeof number) != sizeof number)
+        _exit(3);
+    tide_delivery_ack(delivery);
+}
+
+static int take_all(struct fixture *f, int out)
+{
+    struct inbox inbox = {.act = act_ack_and_tell, .arg = &out};
+    struct tide_queue_consume how = consume_defaults(f);
+
+    how.prefetch = 5;
+    consume_with(f, &inbox, &how);
+    run_for(f, PATIENCE_MS);
+    return 0;
+}
+
+static void processes_share_a_queue_without_doubles(void **state)
+{
+    struct fixture *f = *state;
+    bool seen[SHARED] = {false};
+    pid_t children[3];
+    int pipes[2], number;
+    char text[8];
+
+    assert_int_equal(pipe(pipes), 0);
+    for (int i = 0; i < 3; i++)
+        children[i] = in_child(f, take_all, pipes[1]);
+    close(pipes[1]);
+    for (int i = 0; i < SHARED; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        publish(f, text);
+    }
+    for (int i = 0; i < SHARED; i++) {
+        assert_int_equal(read(pipes[0], &number, sizeof number), sizeof number);
+        assert_in_range(number, 0, SHARED - 1);
+        assert_false(seen[number]);
+        seen[number] = true;
+    }
+    for (int i = 0; i < 3; i++) {
+        kill(children[i], SIGKILL);
+        waitpid(children[i], NULL, 0);
+    }
+    assert_int_equal(read(pipes[0], &number, sizeof number), 0); /* nothing twice */
+    close(pipes[0]);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up_driver, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(delivers_what_was_published),
+        T(delivers_an_empty_message),
+        T(refuses_what_is_too_large),
+        T(refuses_bad_names_and_numbers),
+        T(refuses_delays_that_never_end),
+        T(cancel_keeps_the_callback_quiet),
+        T(delays_a_message),
+        T(keeps_the_order),
+        T(gives_no_more_than_prefetch),
+        T(shares_a_queue_between_consumers),
+        T(keeps_queues_apart),
+        T(acks_inside_the_delivery_leave_the_others_theirs),
+        T(a_consumer_may_stop_itself_inside_a_delivery),
+        T(stop_leaves_what_is_held),
+        T(close_hands_back_what_is_held),
+        T(close_stores_what_was_begun),
+        T(close_refuses_what_its_answers_publish),
+        T(release_does_not_count),
+        T(retry_counts_and_tells_why),
+        T(a_last_retry_is_a_dead_letter),
+        T(backoff_doubles_to_its_maximum),
+        T(reject_makes_a_dead_letter),
+        T(cuts_long_reasons),
+        T(lists_oldest_first_and_no_more_than_asked),
+        T(retries_dead_letters_one_or_all),
+        T(purges_one_state_only),
+        T(a_holder_that_dies_counts_as_an_attempt),
+        T(a_message_whose_last_holder_died_comes_expired),
+        T(processes_share_a_queue_without_doubles),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
