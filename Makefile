@@ -3,7 +3,6 @@ BUILD ?= build
 CCACHE := $(shell command -v ccache)
 CONFIGURE = cmake -S . -G Ninja $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache)
 C_FILES = $(shell find core spec/unit -name '*.[ch]')
-LUA_FILES = $(wildcard scripts)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run demo test check lint asan format clean
@@ -40,7 +39,8 @@ lint: ## format and lint only
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --std=c11 -I core \
 	    --suppressions-list=.ci/cppcheck -j2 core
-	$(if $(LUA_FILES),luacheck --quiet --std luajit --read-globals tide --max-line-length 150 -- $(LUA_FILES))
+	luacheck --quiet --std luajit --read-globals tide --max-line-length 150 --exclude-files '**/spec/**' -- scripts
+	luacheck --quiet --std luajit+busted --read-globals tide --max-line-length 150 -- scripts/*/spec spec/tide
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' test

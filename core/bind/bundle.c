@@ -141,8 +141,9 @@ static bool open_state(struct tide_bundle *bundle, struct tide_err *err)
                                        .sandbox = !bundle->config.unconfined};
 
     bundle->state = tide_state_new(&config, err);
-    return bundle->state && set_up_api(bundle, err) &&
-           tide_generation_hash(&config.directory, 1, bundle->generation, err);
+    if (!bundle->state || !set_up_api(bundle, err))
+        return false;
+    return bundle->config.unconfined || tide_generation_hash(&config.directory, 1, bundle->generation, err);
 }
 
 static void copy_config(struct tide_bundle *bundle, const struct tide_bundle_config *config)
@@ -170,7 +171,7 @@ struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, st
         tide_bundle_free(bundle);
         return NULL;
     }
-    if (!tide_state_load(bundle->state, report)) {
+    if (!config->unconfined && !tide_state_load(bundle->state, report)) {
         tide_bundle_free(bundle);
         return NULL;
     }
@@ -209,8 +210,7 @@ static void tell_idle(uv_timer_t *timer)
  * loop. */
 void tide_bundle_check_idle(struct tide_bundle *bundle)
 {
-    if (!bundle->draining || !bundle->idle || bundle->telling_idle || bundle->requests || bundle->messages ||
-        bundle->ticks)
+    if (!bundle->draining || !bundle->idle || bundle->telling_idle || tide_bundle_in_flight(bundle))
         return;
     bundle->telling_idle = calloc(1, sizeof *bundle->telling_idle);
     if (!bundle->telling_idle)
@@ -285,6 +285,11 @@ void tide_bundle_free(struct tide_bundle *bundle)
 }
 
 /* ---- look ---- */
+
+size_t tide_bundle_in_flight(const struct tide_bundle *bundle)
+{
+    return bundle->requests + bundle->messages + bundle->ticks;
+}
 
 bool tide_bundle_has_routes(const struct tide_bundle *bundle)
 {

@@ -24,7 +24,7 @@ struct tide_bundle_config {
     const char *settings_path; /* for errors: "tidemill.lua" */
     const char *data_dir;      /* where generated secrets are kept, 0600; NULL: they are not kept */
     size_t memory_max;         /* bytes; 0: default */
-    bool unconfined;           /* no sandbox: only for the spec runner's own state */
+    bool unconfined;           /* no sandbox and no init.lua: only for the spec runner's own state */
     const struct tide_services *services; /* outlives the bundle */
 };
 
@@ -41,6 +41,11 @@ bool tide_bundle_start(struct tide_bundle *bundle, bool first, struct tide_err *
  * at once). */
 void tide_bundle_drain(struct tide_bundle *bundle, void (*idle)(void *arg), void *arg);
 
+/* Runs every timer's handler once, now, beside its interval; one that is busy is left alone. */
+void tide_bundle_tick(struct tide_bundle *bundle);
+/* Requests, messages and timers in flight. */
+size_t tide_bundle_in_flight(const struct tide_bundle *bundle);
+
 /* The handler for this bundle's listener (http/server.h): routes, limits, errors, logs, metrics. */
 void tide_bundle_http_handler(struct tide_bundle *bundle, struct tide_http_handler *handler);
 bool tide_bundle_has_routes(const struct tide_bundle *bundle);
@@ -53,9 +58,13 @@ struct tide_declaration {
 };
 size_t tide_bundle_declarations(const struct tide_bundle *bundle, const struct tide_declaration **list);
 
-/* Calls require(module)[function](args) in a task, runs the loop until it is over, and writes what it
- * returned as JSON. `args` is a JSON array. For the command line: nothing else may run on that loop. Codes as
- * the script's failure. */
+/* Calls require(module)[function](args) in a task. `args` is a JSON array. cb runs once, perhaps inside the
+ * call: with what the function returned as JSON (during the callback), or NULL and err. Codes as the script's
+ * failure. */
+typedef void tide_bundle_call_cb(void *arg, const char *result_json, const struct tide_err *err);
+void tide_bundle_call_start(struct tide_bundle *bundle, const char *module, const char *function,
+                            const char *args_json, tide_bundle_call_cb *cb, void *arg);
+/* The same, and runs the loop until it is over. For the command line: nothing else may run on that loop. */
 TIDE_WARN_UNUSED bool tide_bundle_call(struct tide_bundle *bundle, const char *module, const char *function,
                                        const char *args_json, struct tide_buf *result_json,
                                        struct tide_err *err);

@@ -107,6 +107,22 @@ static int base64_decode(lua_State *L)
     return 1;
 }
 
+/* base64_encode(bytes): text */
+static int base64_encode(lua_State *L)
+{
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 1, &len);
+    size_t size = sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL);
+    char *text = malloc(size);
+
+    if (!text)
+        return luaL_error(L, "not enough memory");
+    sodium_bin2base64(text, size, (const unsigned char *)bytes, len, sodium_base64_VARIANT_ORIGINAL);
+    lua_pushlstring(L, text, size - 1);
+    free(text);
+    return 1;
+}
+
 /* ---- logs ---- */
 
 /* log(level 0..3, event, fields_json|nil) */
@@ -230,6 +246,7 @@ void tide_bind_core(lua_State *L)
         {"id_new", id_new},
         {"id_derive", id_derive},
         {"base64_decode", base64_decode},
+        {"base64_encode", base64_encode},
         {"log", core_log},
         {"metric", core_metric},
         {"secret", core_secret},

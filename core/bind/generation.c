@@ -25,6 +25,13 @@ static int by_name(const FTSENT **a, const FTSENT **b)
     return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
+/* Dot files, and the bundle's specs: they don't run in it. */
+static bool is_left_out(const FTSENT *entry)
+{
+    return (entry->fts_level > 0 && entry->fts_name[0] == '.') ||
+           (entry->fts_level == 1 && entry->fts_info == FTS_D && strcmp(entry->fts_name, "spec") == 0);
+}
+
 static bool hash_tree(crypto_generichash_state *state, const char *directory, struct tide_err *err)
 {
     char *paths[] = {(char *)directory, NULL};
@@ -35,7 +42,7 @@ static bool hash_tree(crypto_generichash_state *state, const char *directory, st
     if (!tree)
         return tide_err_errno(err, errno, directory);
     while (good && (entry = fts_read(tree))) {
-        if (entry->fts_level > 0 && entry->fts_name[0] == '.') {
+        if (is_left_out(entry)) {
             fts_set(tree, entry, FTS_SKIP);
             continue;
         }

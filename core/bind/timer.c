@@ -23,9 +23,8 @@ static void on_tick_end(void *arg, struct tide_task *task, enum tide_task_end en
     tide_bundle_check_idle(timer->bundle);
 }
 
-static void on_tick(uv_timer_t *handle)
+static void tick(struct timer *timer)
 {
-    struct timer *timer = handle->data;
     struct tide_bundle *bundle = timer->bundle;
     lua_State *L = tide_state_main(bundle->state);
 
@@ -36,6 +35,17 @@ static void on_tick(uv_timer_t *handle)
     lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_timer);
     lua_pushinteger(L, timer->index);
     tide_task_start(bundle->state, 1, timer->label, timer->timeout_ms, on_tick_end, timer);
+}
+
+static void on_tick(uv_timer_t *handle)
+{
+    tick(handle->data);
+}
+
+void tide_bundle_tick(struct tide_bundle *bundle)
+{
+    for (size_t i = 0; i < bundle->timer_count; i++)
+        tick(bundle->timers[i]);
 }
 
 static void free_handle(uv_handle_t *handle)

@@ -69,6 +69,7 @@ int tide_cli_routes(struct tide_cli *cli);
 int tide_cli_convert(struct tide_cli *cli);
 int tide_cli_user(struct tide_cli *cli);
 int tide_cli_queue(struct tide_cli *cli);
+int tide_cli_test(struct tide_cli *cli);
 int tide_cli_new(struct tide_cli *cli);
 
 #endif

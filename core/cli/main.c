@@ -15,6 +15,13 @@ static const struct tide_option run_options[] = {
 
 static const struct tide_option routes_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
 
+static const struct tide_option test_options[] = {
+    {"filter", 'f', "PATTERN", "only tests whose full name matches the Lua pattern (may be repeated)"},
+    {"tag", 't', "TAG", "only tests with #TAG in their names (may be repeated)"},
+    {"exclude-tag", 0, "TAG", "no tests with #TAG in their names (may be repeated)"},
+    {"keep", 0, NULL, "leave the backends, the log and the bundles of each file, and say where"},
+    {0}};
+
 static const struct tide_option convert_options[] = {
     {"quality", 'q', "V0..V9|64k..320k", "variable or constant bit rate (V2)"},
     {"title", 't', "TEXT", "title in the MP3"},
@@ -46,6 +53,11 @@ static const struct tide_command commands[] = {
      tide_cli_check},
     {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
      routes_options, true, tide_cli_routes},
+    {"test", "[FILE|DIRECTORY|BUNDLE]...", 0, 1000,
+     "run specs (busted) inside the engine, on fresh embedded backends",
+     "Without a word: all files *_spec.lua in spec/ and in the directory spec of each bundle. Prints TAP.\n"
+     "In a spec, tide.spec.bundle \"NAME\" runs a bundle; what waits just works in `it`.\n",
+     test_options, true, tide_cli_test},
     {"convert", "IN OUT", 2, 2, "convert one video or sound file to MP3", NULL, convert_options, false,
      tide_cli_convert},
     {"user", "add|list|passwd|role [EMAIL] [on|off]", 1, 4, "users of the bundle auth",
@@ -62,7 +74,7 @@ static const struct tide_command commands[] = {
      "  tidemill queue retry QUEUE ID|--all  dead letters back to their queue\n"
      "  tidemill queue purge QUEUE           delete dead letters\n",
      queue_options, true, tide_cli_queue},
-    {"new", "NAME", 1, 1, "make a bundle with a route and a consumer", NULL, new_options, false,
+    {"new", "NAME", 1, 1, "make a bundle with a route, a consumer and a spec", NULL, new_options, false,
      tide_cli_new},
 };
 

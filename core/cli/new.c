@@ -73,7 +73,7 @@ static bool write_template(const char *template, const char *path, const char *n
 
 static int make(const char *dir, const char *name)
 {
-    char bundle[MAX_PATH], path[MAX_PATH + 64];
+    char bundle[MAX_PATH], path[MAX_PATH + 96];
     struct tide_err err;
 
     if (snprintf(bundle, sizeof bundle, "%s/%s", dir, name) >= (int)sizeof bundle)
@@ -82,15 +82,19 @@ static int make(const char *dir, const char *name)
         return tide_cli_fail("%s is there already", bundle);
     if (!tide_lock_make_directory(dir, &err))
         return tide_cli_fail("%s", err.message);
-    if (mkdir(bundle, 0777) != 0)
+    snprintf(path, sizeof path, "%s/spec", bundle);
+    if (mkdir(bundle, 0777) != 0 || mkdir(path, 0777) != 0)
         return tide_cli_fail("%s: %s", bundle, strerror(errno));
     snprintf(path, sizeof path, "%s/init.lua", bundle);
     if (!write_template("new.init", path, name))
         return TIDE_EXIT_FAILED;
+    snprintf(path, sizeof path, "%s/spec/%s_spec.lua", bundle, name);
+    if (!write_template("new.spec", path, name))
+        return TIDE_EXIT_FAILED;
     printf("next: give it an address in the settings, listen = { %s = \"127.0.0.1:8081\" }, name it in "
-           "`bundles` when there is\nsuch a table, then\n  tidemill check --bundle %s\n  tidemill run "
-           "--bundle %s\n",
-           name, name, name);
+           "`bundles` when there is\nsuch a table, then\n  tidemill check --bundle %s\n  tidemill test "
+           "%s\n  tidemill run --bundle %s\n",
+           name, name, name, name);
     return TIDE_EXIT_GOOD;
 }
 

@@ -95,6 +95,18 @@ struct tide_bundle *tide_services_load(const struct tide_services *services,
     return tide_bundle_load(&config, report);
 }
 
+void tide_services_http_limits(const struct tide_settings *settings, struct tide_http_limits *limits)
+{
+    tide_http_limits_default(limits);
+    limits->head_bytes = (size_t)settings->head_bytes;
+    limits->body_bytes = settings->body_bytes;
+    limits->connections = (unsigned)settings->connections;
+    limits->connections_per_address = (unsigned)settings->connections_per_address;
+    limits->head_timeout_ms = settings->head_timeout_ms;
+    limits->idle_timeout_ms = settings->idle_timeout_ms;
+    limits->min_rate = settings->min_rate;
+}
+
 static bool has_schema(const struct tide_settings_bundle *bundle, char *path, size_t size)
 {
     return snprintf(path, size, "%s/schema", bundle->directory) < (int)size && access(path, R_OK | X_OK) == 0;

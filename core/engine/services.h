@@ -30,6 +30,9 @@ struct tide_bundle *tide_services_load(const struct tide_services *services,
                                        const struct tide_settings *settings,
                                        const struct tide_settings_bundle *bundle, struct tide_buf *report);
 
+/* The limits of a bundle's listener. */
+void tide_services_http_limits(const struct tide_settings *settings, struct tide_http_limits *limits);
+
 /* Brings the tables of all bundles (<bundle>/schema/) up to date. Blocks. Before anything else uses the
  * database. */
 TIDE_WARN_UNUSED bool tide_services_migrate(const struct tide_settings *settings, const struct tide_log *log,

@@ -286,18 +286,6 @@ static bool load_bundle(struct hosted *hosted, struct tide_buf *report)
     return false;
 }
 
-static void limits_of(const struct tide_settings *settings, struct tide_http_limits *limits)
-{
-    tide_http_limits_default(limits);
-    limits->head_bytes = (size_t)settings->head_bytes;
-    limits->body_bytes = settings->body_bytes;
-    limits->connections = (unsigned)settings->connections;
-    limits->connections_per_address = (unsigned)settings->connections_per_address;
-    limits->head_timeout_ms = settings->head_timeout_ms;
-    limits->idle_timeout_ms = settings->idle_timeout_ms;
-    limits->min_rate = settings->min_rate;
-}
-
 static bool serve(struct hosted *hosted, struct tide_err *err)
 {
     struct worker *worker = hosted->worker;
@@ -308,7 +296,7 @@ static bool serve(struct hosted *hosted, struct tide_err *err)
 
     if (hosted->listen_fd < 0)
         return true;
-    limits_of(&worker->settings, &config.limits);
+    tide_services_http_limits(&worker->settings, &config.limits);
     tide_bundle_http_handler(hosted->bundle, &config.handler);
     hosted->server = tide_http_server_start(&worker->loop, &config, err);
     return hosted->server != NULL;

@@ -1,0 +1,269 @@
+/* Bundles under test: loaded from a directory, behind a listener of their own, with their consumers running.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bind/native.h"
+#include "spec/internal.h"
+
+#define MAX_REPORT (64 * 1024)
+
+/* ---- open ---- */
+
+static bool migrate(struct run *run, const char *name, const char *directory, struct tide_buf *report)
+{
+    char path[1024];
+    struct tide_err err;
+
+    if (snprintf(path, sizeof path, "%s/schema", directory) >= (int)sizeof path ||
+        access(path, R_OK | X_OK) != 0)
+        return true;
+    if (tide_sql_migrate(run->services.sql, name, path, &err))
+        return true;
+    tide_buf_puts(report, err.message);
+    return false;
+}
+
+static bool listen_and_serve(struct app *app, struct tide_err *err)
+{
+    struct run *run = app->run;
+    struct tide_http_server_config config = {
+        .name = tide_bundle_name(app->bundle), .log = &run->log, .metrics = run->metrics};
+
+    if (!tide_bundle_has_routes(app->bundle))
+        return true;
+    if (!tide_http_listen("127.0.0.1:0", &app->listen_fd, 1, &app->port, err))
+        return false;
+    config.listen_fd = app->listen_fd;
+    tide_services_http_limits(&run->settings, &config.limits);
+    tide_bundle_http_handler(app->bundle, &config.handler);
+    app->server = tide_http_server_start(&run->loop, &config, err);
+    return app->server != NULL;
+}
+
+static bool load(struct app *app, struct tide_settings_bundle *bundle, struct tide_buf *report)
+{
+    struct run *run = app->run;
+    struct tide_err err;
+
+    if (!migrate(run, bundle->name, bundle->directory, report))
+        return false;
+    app->bundle = tide_services_load(&run->services, &run->settings, bundle, report);
+    if (!app->bundle)
+        return false;
+    if (listen_and_serve(app, &err) && tide_bundle_start(app->bundle, false, &err))
+        return true;
+    tide_buf_puts(report, err.message);
+    return false;
+}
+
+static void app_free(struct app *app)
+{
+    struct app **at = &app->run->apps;
+
+    while (*at != app)
+        at = &(*at)->next;
+    *at = app->next;
+    tide_bundle_free(app->bundle);
+    if (app->listen_fd >= 0)
+        close(app->listen_fd);
+    free(app);
+}
+
+/* ---- close ---- */
+
+static void on_server_closed(void *arg)
+{
+    struct app *app = arg;
+    struct tide_op *closing = app->closing;
+
+    app_free(app);
+    if (closing)
+        tide_op_finish(closing);
+}
+
+static void app_close(struct app *app)
+{
+    struct tide_http_server *server = app->server;
+
+    app->server = NULL;
+    if (server)
+        tide_http_server_close(server, on_server_closed, app);
+    else
+        app_free(app);
+}
+
+void tide_spec_close_apps(struct run *run)
+{
+    for (struct app *app = run->apps, *next; app; app = next) {
+        next = app->next;
+        app_close(app);
+    }
+}
+
+/* ---- for lua/app.lua ---- */
+
+/* spec_open(name, directory, settings_json): the app and its port (0: no routes), or nil and the report */
+static int spec_open(lua_State *L)
+{
+    struct run *run = tide_spec_run_of(L);
+    struct tide_settings_bundle bundle = {.name = (char *)luaL_checkstring(L, 1),
+                                          .directory = (char *)luaL_checkstring(L, 2),
+                                          .settings_json = (char *)luaL_checkstring(L, 3)};
+    struct app *app = calloc(1, sizeof *app);
+    struct tide_buf report;
+    bool good;
+
+    if (!app)
+        return luaL_error(L, "not enough memory");
+    *app = (struct app){.run = run, .next = run->apps, .listen_fd = -1};
+    run->apps = app;
+    tide_buf_init(&report, MAX_REPORT);
+    good = load(app, &bundle, &report);
+    if (good) {
+        lua_pushlightuserdata(L, app);
+        lua_pushinteger(L, app->port);
+    } else {
+        app_close(app);
+        lua_pushnil(L);
+        lua_pushstring(L, report.data ? report.data : "the bundle can't be loaded");
+    }
+    tide_buf_release(&report);
+    return 2;
+}
+
+static int close_push(lua_State *L, struct tide_op *op)
+{
+    (void)op;
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static const struct tide_op_type close_type = {
+    .name = "app:close", .size = sizeof(struct tide_op), .push = close_push};
+
+/* spec_close(app): the app is gone when it returns; what it had in flight is ended */
+static int spec_close(lua_State *L)
+{
+    struct app *app = lua_touserdata(L, 1);
+
+    if (!app->server) {
+        app_close(app);
+        return 0;
+    }
+    app->closing = tide_op_new(L, &close_type);
+    app_close(app);
+    return tide_op_wait(L, app->closing);
+}
+
+struct call_op {
+    struct tide_op op;
+    char *result; /* JSON; NULL: err */
+    struct tide_err err;
+    bool inside, over; /* of the function that starts */
+};
+
+static int call_push(lua_State *L, struct tide_op *op)
+{
+    struct call_op *self = (struct call_op *)op;
+
+    if (!self->result)
+        return tide_push_failure(L, &self->err);
+    lua_pushstring(L, self->result);
+    return 1;
+}
+
+static void call_release(struct tide_op *op)
+{
+    free(((struct call_op *)op)->result);
+}
+
+static const struct tide_op_type call_type = {
+    .name = "app:call", .size = sizeof(struct call_op), .push = call_push, .release = call_release};
+
+static void on_result(void *arg, const char *result_json, const struct tide_err *err)
+{
+    struct call_op *self = arg;
+
+    self->over = true;
+    self->result = result_json ? strdup(result_json) : NULL;
+    if (!result_json)
+        self->err = *err;
+    if (!self->inside)
+        tide_op_finish(&self->op);
+}
+
+/* spec_call(app, module, function, args_json): the result as JSON, or nil and the failure */
+static int spec_call(lua_State *L)
+{
+    struct app *app = lua_touserdata(L, 1);
+    const char *module = luaL_checkstring(L, 2), *function = luaL_checkstring(L, 3);
+    const char *args = luaL_checkstring(L, 4);
+    struct call_op *self = tide_op_new(L, &call_type);
+    int results;
+
+    self->inside = true;
+    tide_bundle_call_start(app->bundle, module, function, args, on_result, self);
+    self->inside = false;
+    if (!self->over)
+        return tide_op_wait(L, &self->op);
+    results = call_push(L, &self->op);
+    tide_op_drop(&self->op);
+    return results;
+}
+
+/* spec_tick(app): starts every timer's handler */
+static int spec_tick(lua_State *L)
+{
+    tide_bundle_tick(((struct app *)lua_touserdata(L, 1))->bundle);
+    return 0;
+}
+
+/* spec_in_flight(app): requests, messages and timers that it works on */
+static int spec_in_flight(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)tide_bundle_in_flight(((struct app *)lua_touserdata(L, 1))->bundle));
+    return 1;
+}
+
+/* spec_consumes(app, queue): has it a consumer? */
+static int spec_consumes(lua_State *L)
+{
+    const struct app *app = lua_touserdata(L, 1);
+    const char *queue = luaL_checkstring(L, 2);
+    const struct tide_declaration *list;
+    size_t count = tide_bundle_declarations(app->bundle, &list);
+    bool found = false;
+
+    for (size_t i = 0; i < count; i++)
+        found = found || (list[i].type == TIDE_DECLARED_CONSUMER && strcmp(list[i].name, queue) == 0);
+    lua_pushboolean(L, found);
+    return 1;
+}
+
+/* spec_find(name): directory and settings (JSON) of a bundle of the settings; nil */
+static int spec_find(lua_State *L)
+{
+    const struct tide_settings_bundle *bundle =
+        tide_settings_bundle(&tide_spec_run_of(L)->settings, luaL_checkstring(L, 1));
+
+    if (!bundle)
+        return 0;
+    lua_pushstring(L, bundle->directory);
+    lua_pushstring(L, bundle->settings_json ? bundle->settings_json : "{}");
+    return 2;
+}
+
+void tide_spec_app_functions(lua_State *L, struct run *run)
+{
+    static const luaL_Reg functions[] = {
+        {"spec_open", spec_open},   {"spec_consumes", spec_consumes},
+        {"spec_close", spec_close}, {"spec_call", spec_call},
+        {"spec_tick", spec_tick},   {"spec_in_flight", spec_in_flight},
+        {"spec_find", spec_find},   {NULL, NULL},
+    };
+
+    tide_spec_register(L, run, functions);
+}

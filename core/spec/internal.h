@@ -1,0 +1,47 @@
+/* What spec.c, app.c and look.c share: one run of one file. */
+#ifndef TIDE_SPEC_INTERNAL_H
+#define TIDE_SPEC_INTERNAL_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "bind/bundle.h"
+#include "engine/services.h"
+#include "spec/spec.h"
+
+/* A bundle under test. */
+struct app {
+    struct run *run;
+    struct app *next;
+    struct tide_bundle *bundle;
+    struct tide_http_server *server; /* NULL: it has no routes, or it is closed */
+    int listen_fd, port;             /* -1, 0: none */
+    struct tide_op *closing;         /* who waits for the end of it */
+};
+
+struct run {
+    const struct tide_spec_config *config;
+    char directory[64];            /* of the backends, the log and the bundles written by the spec */
+    struct tide_settings settings; /* config->settings with backends of our own */
+    uv_loop_t loop;
+    struct tide_log log;
+    struct tide_metrics *metrics;
+    struct tide_services services;
+    struct tide_bundle *spec; /* the state in which busted runs */
+    struct app *apps;
+    struct tide_spec_counts *counts;
+    bool over, good;
+};
+
+/* Each puts its functions into the table on top of the stack. */
+void tide_spec_app_functions(lua_State *L, struct run *run);
+void tide_spec_look_functions(lua_State *L, struct run *run);
+
+/* Functions with the run as their upvalue. */
+void tide_spec_register(lua_State *L, struct run *run, const luaL_Reg *functions);
+struct run *tide_spec_run_of(lua_State *L); /* in such a function */
+
+/* Closes what the spec left open; the loop must run until run->apps is NULL. */
+void tide_spec_close_apps(struct run *run);
+
+#endif

@@ -1,0 +1,109 @@
+/* What a spec sees of the backends beside what scripts do: messages where they lie, bytes as a source. */
+#include <string.h>
+
+#include "bind/native.h"
+#include "bind/stream.h"
+#include "spec/internal.h"
+
+#define MAX_QUEUES 1000
+#define MAX_MESSAGES 10000
+
+static void set_count(lua_State *L, const char *name, int64_t count)
+{
+    lua_pushnumber(L, (lua_Number)count);
+    lua_setfield(L, -2, name);
+}
+
+/* spec_queue(name): { ready, delayed, leased, dead } */
+static int spec_queue(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    struct tide_queue_stat *stats = lua_newuserdata(L, MAX_QUEUES * sizeof *stats), none = {0};
+    const struct tide_queue_stat *found = &none;
+    struct tide_err err;
+    int count = tide_queue_stats(tide_spec_run_of(L)->services.queue, stats, MAX_QUEUES, &err);
+
+    if (count < 0)
+        return luaL_error(L, "%s", err.message);
+    for (int i = 0; i < count; i++)
+        if (strcmp(stats[i].queue, name) == 0)
+            found = &stats[i];
+    lua_createtable(L, 0, 4);
+    set_count(L, "ready", found->ready);
+    set_count(L, "delayed", found->delayed);
+    set_count(L, "leased", found->leased);
+    set_count(L, "dead", found->dead);
+    return 1;
+}
+
+static void push_message(lua_State *L, const struct tide_queue_dead *message)
+{
+    lua_createtable(L, 0, 5);
+    set_count(L, "attempts", message->attempts);
+    lua_pushlstring(L, message->payload, message->len);
+    lua_setfield(L, -2, "payload");
+    lua_pushstring(L, message->code);
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, message->reason);
+    lua_setfield(L, -2, "reason");
+    lua_pushstring(L, message->detail);
+    lua_setfield(L, -2, "detail");
+}
+
+/* spec_messages(queue, state): a list of { payload, attempts, code, reason, detail }, oldest first */
+static int spec_messages(lua_State *L)
+{
+    const char *queue = luaL_checkstring(L, 1), *state = luaL_checkstring(L, 2);
+    struct tide_queue_dead *list = NULL;
+    struct tide_err err;
+    int count = tide_queue_list(tide_spec_run_of(L)->services.queue, queue, state, MAX_MESSAGES, &list, &err);
+
+    if (count < 0)
+        return luaL_error(L, "%s", err.message);
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        push_message(L, &list[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    tide_queue_dead_free(list, count);
+    return 1;
+}
+
+/* spec_source(bytes): a source for tide.copy */
+static int spec_source(lua_State *L)
+{
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 1, &len);
+    struct tide_source *source = tide_source_from_bytes(bytes, len);
+
+    if (!source)
+        return luaL_error(L, "not enough memory");
+    tide_bind_push_source(L, source);
+    return 1;
+}
+
+/* spec_metrics(): all metrics of the bundles under test, in Prometheus' text format */
+static int spec_metrics(lua_State *L)
+{
+    struct run *run = tide_spec_run_of(L);
+    struct tide_buf text;
+
+    tide_buf_init(&text, 16 << 20);
+    tide_metrics_render(&run->metrics, 1, &text);
+    lua_pushlstring(L, text.data ? text.data : "", text.len);
+    tide_buf_release(&text);
+    return 1;
+}
+
+void tide_spec_look_functions(lua_State *L, struct run *run)
+{
+    static const luaL_Reg functions[] = {
+        {"spec_queue", spec_queue},
+        {"spec_messages", spec_messages},
+        {"spec_source", spec_source},
+        {"spec_metrics", spec_metrics},
+        {NULL, NULL},
+    };
+
+    tide_spec_register(L, run, functions);
+}

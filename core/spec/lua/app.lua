@@ -1,0 +1,178 @@
+-- A bundle under test, as a spec holds it.
+local native, load = ...
+
+local cjson = native.cjson
+local tide = load "tide"
+
+local App = {}
+App.__index = App
+
+local SETTLE_MS = 60000 -- how long deliver and tick wait for the bundle
+
+function App.new(handle, name, port)
+  return setmetatable({ handle = handle, name = name, url = port > 0 and ("http://127.0.0.1:%d"):format(port) or nil }, App)
+end
+
+-- Ends it, with what it has in flight. Without a call it is closed at the end of the block that opened it.
+function App:close()
+  local handle = self.handle
+  self.handle, self.url = nil, nil
+  if handle then
+    native.spec_close(handle)
+  end
+end
+
+-- ---- requests ----
+
+local BOUNDARY = "tidemill-spec-7d1c6a9f"
+
+-- multipart/form-data: { field = "text" or { filename = , type = , bytes = or path = } }, in the order of names
+local function form_body(form)
+  local names, out = {}, {}
+  for name in pairs(form) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local part = type(form[name]) == "table" and form[name] or { bytes = form[name] }
+    local head = ('--%s\r\nContent-Disposition: form-data; name="%s"'):format(BOUNDARY, name)
+    if part.filename then
+      head = head .. ('; filename="%s"\r\nContent-Type: %s'):format(part.filename, part.type or "application/octet-stream")
+    end
+    out[#out + 1] = head .. "\r\n\r\n" .. App.bytes(part) .. "\r\n"
+  end
+  return table.concat(out) .. ("--%s--\r\n"):format(BOUNDARY), "multipart/form-data; boundary=" .. BOUNDARY
+end
+
+-- { bytes = "..." } or { path = "..." }
+function App.bytes(content)
+  if content.bytes then
+    return content.bytes
+  end
+  local file = assert(io.open(content.path, "rb"))
+  local bytes = file:read "*a"
+  file:close()
+  return bytes
+end
+
+-- One HTTP request: { method, path, headers, body | json | form, user = { name, password }, token, timeout }.
+-- The answer has status, headers (lower case), body and :json().
+function App:request(options)
+  if not self.url then
+    error(("the bundle '%s' has no routes"):format(self.name), 2)
+  end
+  local headers, body = {}, options.body
+  for name, value in pairs(options.headers or {}) do
+    headers[name:lower()] = value
+  end
+  if options.form then
+    body, headers["content-type"] = form_body(options.form)
+  end
+  if options.user then
+    headers.authorization = "Basic " .. native.base64_encode(options.user[1] .. ":" .. options.user[2])
+  elseif options.token then
+    headers.authorization = "Bearer " .. options.token
+  end
+  return tide.http.request { method = options.method or "GET", url = self.url .. options.path, headers = headers, body = body,
+    json = options.json, timeout = options.timeout, max_body = "64MiB" }
+end
+
+for name, method in pairs { get = "GET", post = "POST", delete = "DELETE" } do
+  App[name] = function(self, path, options)
+    local all = { method = method, path = path }
+    for key, value in pairs(options or {}) do
+      all[key] = value
+    end
+    return assert(self:request(all))
+  end
+end
+
+-- require(module)[name](...) in the bundle's own state; arguments and result go through JSON.
+function App:call(module, name, ...)
+  local result, err = native.spec_call(self.handle, module, name, select("#", ...) == 0 and "[]" or cjson.encode { ... })
+  if not result then
+    return nil, err
+  end
+  return (cjson.decode(result))
+end
+
+-- ---- messages and timers ----
+
+local function settle(self, what)
+  local waited = 0
+  while not what() do
+    if waited > SETTLE_MS then
+      error(("the bundle '%s' did not settle within a minute"):format(self.name), 3)
+    end
+    tide.sleep "2ms"
+    waited = waited + 2
+  end
+end
+
+-- Publishes a message (a table, or the bytes of a malformed one) and waits until the queue has no message to work on. Tells
+-- what became of it: "done", "delayed" (it will be tried again) or "dead".
+function App:deliver(queue, message)
+  if not native.spec_consumes(self.handle, queue) then
+    error(("app:deliver: the bundle '%s' doesn't consume the queue '%s'"):format(self.name, queue), 2)
+  end
+  local before = native.spec_queue(queue)
+  assert(native.queue_publish(queue, type(message) == "table" and cjson.encode(message) or message, 0))
+  local now
+  settle(self, function()
+    now = native.spec_queue(queue)
+    return now.ready + now.leased == 0 and native.spec_in_flight(self.handle) == 0
+  end)
+  return now.dead > before.dead and "dead" or now.delayed > before.delayed and "delayed" or "done"
+end
+
+-- Runs every timer (tide.every) of the bundle once and waits for them.
+function App:tick()
+  native.spec_tick(self.handle)
+  settle(self, function() return native.spec_in_flight(self.handle) == 0 end)
+end
+
+local function messages(queue, state, fields)
+  local list = native.spec_messages(queue, state)
+  for i, message in ipairs(list) do
+    message.message = cjson.decode(message.payload)
+    if fields then
+      local picked = {}
+      for _, field in ipairs(fields) do
+        picked[field] = message[field]
+      end
+      list[i] = picked
+    end
+  end
+  return list
+end
+
+-- The messages that wait in a queue without a consumer, oldest first.
+function App.published(_, queue)
+  local list = messages(queue, "ready")
+  for i, message in ipairs(list) do
+    list[i] = message.message
+  end
+  return list
+end
+
+-- The dead letters of a queue: { message, code, reason, attempts, detail }; only these fields when given.
+function App.dead_letters(_, queue, fields)
+  return messages(queue, "dead", fields)
+end
+
+-- How many messages of a queue are { ready, delayed, leased, dead }.
+function App.queue(_, name)
+  return native.spec_queue(name)
+end
+
+-- ---- files ----
+
+-- Stores a file: content { bytes = or path = }, options of bucket:create. Returns its id.
+function App.put(_, bucket, content, options)
+  local file = assert(tide.bucket(bucket):create(options))
+  assert(tide.copy({ native = native.spec_source(App.bytes(content)) }, file))
+  assert(file:commit())
+  return file.id
+end
+
+return App

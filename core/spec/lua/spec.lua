@@ -1,0 +1,109 @@
+-- tide.spec: what a spec has beside `tide`. Bundles it opens are closed at the end of the `describe` or `it` that opened them.
+local native, load = ...
+
+local cjson = native.cjson
+local App = load "app"
+local mailbox = load "mailbox"
+local spec = {}
+
+-- Writes the files of a bundle given as text; returns its directory.
+local function write_bundle(root, name, files)
+  local lfs = require "lfs"
+  local directory = ("%s/%s"):format(root, name)
+  lfs.mkdir(root)
+  for path, text in pairs(files) do
+    local at = root
+    for folder in (name .. "/" .. path):gmatch "([^/]+)/" do
+      at = at .. "/" .. folder
+      lfs.mkdir(at)
+    end
+    local file = assert(io.open(directory .. "/" .. path, "wb"))
+    file:write(text)
+    file:close()
+  end
+  return directory
+end
+
+local function merged(base, over)
+  for key, value in pairs(over or {}) do
+    base[key] = value
+  end
+  return next(base) == nil and "{}" or cjson.encode(base)
+end
+
+function spec.new(directory)
+  local self = { log_path = directory .. "/log", api = {} }
+  local blocks, written = { {} }, 0
+
+  function self.enter()
+    blocks[#blocks + 1] = {}
+  end
+
+  function self.leave()
+    local apps = table.remove(blocks)
+    for i = #apps, 1, -1 do
+      apps[i]:close()
+    end
+  end
+
+  function self.leave_all()
+    while #blocks > 0 do
+      self.leave()
+    end
+  end
+
+  -- A bundle of the settings by its name, or one given as text: { source = "..." } or { files = { ["init.lua"] = "..." } }.
+  -- `settings` go over those of the settings file. Raises the report of a bundle that can't be loaded.
+  function self.api.bundle(name, options)
+    options = options or {}
+    local where, settings = native.spec_find(name)
+    if options.source or options.files then
+      written = written + 1
+      where = write_bundle(("%s/bundles-%d"):format(directory, written), name, options.files or { ["init.lua"] = options.source })
+      settings = "{}"
+    elseif not where then
+      error(("tide.spec.bundle: there is no bundle '%s' in the settings"):format(name), 2)
+    end
+    local handle, port = native.spec_open(name, where, merged(cjson.decode(settings), options.settings))
+    if not handle then
+      error(port, 2)
+    end
+    local app = App.new(handle, name, port)
+    table.insert(blocks[#blocks], app)
+    return app
+  end
+
+  -- The e-mails sent, oldest first: { to, from, subject, id, text, html, headers, raw }.
+  function self.api.mails()
+    return mailbox.read(directory .. "/data/mail")
+  end
+
+  -- What was logged, a table an event; only those with this event's name when given.
+  function self.api.logged(event)
+    local list = {}
+    for line in io.lines(self.log_path) do
+      local entry = cjson.decode(line)
+      if entry and (not event or entry.event == event) then
+        list[#list + 1] = entry
+      end
+    end
+    return list
+  end
+
+  -- The metrics in Prometheus' text format; or the value of one series, as "name{label=\"value\"}".
+  function self.api.metrics(series)
+    local text = native.spec_metrics()
+    if not series then
+      return text
+    end
+    local value = ("\n" .. text):match("\n" .. series:gsub("%p", "%%%0") .. " (%S+)")
+    return tonumber(value)
+  end
+
+  -- A WAV file: a tone of `seconds`, mono, 16 bit, 44100 Hz.
+  self.api.wav = load "wav"
+
+  return self
+end
+
+return spec

@@ -1,0 +1,29 @@
+/*
+ * Runs specs: `tidemill test`. Each file runs by busted in an unconfined Lua state of its own, as one task,
+ * so that whatever waits just works in `it`. Beside it, in the same process and on the same loop, run the
+ * bundles that the file asks for (tide.spec.bundle), each in its sandbox behind a listener on loopback, on
+ * fresh embedded backends in a temporary directory. Nothing is faked: requests are HTTP, messages go through
+ * the queue, files are files. Owns the loop while it runs. Used by the command line.
+ */
+#ifndef TIDE_SPEC_SPEC_H
+#define TIDE_SPEC_SPEC_H
+
+#include "engine/settings.h"
+
+struct tide_spec_config {
+    const struct tide_settings
+        *settings;            /* which bundles there are; the backends are replaced by fresh ones */
+    const char *options_json; /* for lua/runner.lua: {filter, tags, exclude_tags, color} */
+    bool keep;                /* leaves the temporary directory and names it */
+};
+
+struct tide_spec_counts {
+    unsigned passed, failed, skipped;
+};
+
+/* Runs one file; adds to `counts` (which also number the lines of output) and prints a line a test (TAP).
+ * What is left open or waits at the end is a failure. False: it could not be run at all. */
+TIDE_WARN_UNUSED bool tide_spec_run(const struct tide_spec_config *config, const char *file,
+                                    struct tide_spec_counts *counts, struct tide_err *err);
+
+#endif
