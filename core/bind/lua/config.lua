@@ -1,19 +1,16 @@
 -- tide.config{ quality = { "string", default = "V2", doc = "..." } }: declares the bundle's settings and returns their values.
 local native, load = ...
 
-local check, report = load "check", load "report"
+local api, check, report = load "api", load "check", load "report"
 local cjson = native.cjson
-local config = {}
-
-local MIN_SECRET = 32
 
 local function secret(name, declared, given)
   if given == nil and declared.generate then
     given = native.secret(name)
   end
-  if type(given) ~= "string" or #given < (declared.min or MIN_SECRET) then
+  if type(given) ~= "string" or #given < declared.min then
     error(("%s: the bundle '%s' needs the secret '%s' (at least %d bytes): set bundles.%s.%s, TIDEMILL_%s_%s or TIDEMILL_%s_%s_FILE"):format(
-      native.settings_path or "settings", native.bundle, name, declared.min or MIN_SECRET, native.bundle, name,
+      native.settings_path or "settings", native.bundle, name, declared.min, native.bundle, name,
       native.bundle:upper(), name:upper(), native.bundle:upper(), name:upper()), 0)
   end
   return given
@@ -42,14 +39,10 @@ local function convert(name, declared, given)
   return value
 end
 
-function config.declare(declarations)
-  check.value("tide.config", { name = "declarations", type = "table" }, declarations)
+local function config(declarations)
   local given = cjson.decode(native.settings_json) or {}
   local values, known = {}, {}
   for name, declared in pairs(declarations) do
-    if type(declared) ~= "table" or not (declared[1] == "secret" or check.types[declared[1]]) then
-      report.misuse(("tide.config: '%s' must be declared as { \"type\", default = ..., doc = ... }"):format(tostring(name)))
-    end
     known[#known + 1] = name
     values[name] = convert(name, declared, given[name])
   end
@@ -64,4 +57,4 @@ function config.declare(declarations)
   return values
 end
 
-return config
+api.define("config", { tide = { config = config } })

@@ -1,17 +1,22 @@
 -- What the engine calls: one function for each kind of event.
 local native, load = ...
 
-local route, respond, queue, timer = load "route", load "respond", load "queue", load "timer"
-local Failure = load "failure"
+local report, Failure = load "report", load "failure"
 local entry = {}
 
-function entry.request(index, handle, ...)
-  respond.send(handle, route.handlers[index](route.request(handle, ...)))
+-- A module is there when something was declared with it.
+local function of(module, name)
+  local f
+  return function(...)
+    f = f or load(module)[name]
+    return f(...)
+  end
 end
 
-entry.message = queue.deliver
-entry.dead = queue.bury
-entry.timer = timer.run
+entry.request = of("route", "run")
+entry.message = of("queue", "deliver")
+entry.dead = of("queue", "bury")
+entry.timer = of("timer", "run")
 
 -- The result as JSON; or nil, a message and a code.
 function entry.call(module, name, args)
@@ -31,7 +36,7 @@ function entry.failure(value)
   if type(value) == "table" and type(value.code) == "string" then
     return value.code, tostring(value.message or value.code), value.retryable == true, false
   end
-  return "internal", tostring(value), true, getmetatable(value) ~= Failure
+  return "internal", report.plain(tostring(value)), true, getmetatable(value) ~= Failure
 end
 
 return entry

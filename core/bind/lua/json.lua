@@ -1,7 +1,7 @@
 -- JSON as scripts write and read it: lua-cjson, with lists that stay lists when they are empty, and slashes as they are.
 local native, load = ...
 
-local cjson, check = native.cjson, load "check"
+local api, report, cjson = load "api", load "report", native.cjson
 local Failure = load "failure"
 local json = { null = cjson.null }
 
@@ -30,7 +30,6 @@ function json.encode(value)
 end
 
 function json.decode(text)
-  check.value("tide.json.decode", { name = "text", type = "string" }, text)
   local value, why = cjson.decode(text)
   if value == nil then
     return failed(why)
@@ -38,10 +37,19 @@ function json.decode(text)
   return value
 end
 
--- The list, to be written as [] when it is empty.
 function json.array(list)
-  check.value("tide.json.array", { name = "list", type = "table" }, list)
   return next(list) == nil and EMPTY or list
 end
 
-return json
+api.define("json", { ["tide.json"] = json })
+
+-- What a script gives to be written; raises in its name.
+local function write(where, value)
+  local text, failure = json.encode(value)
+  if not text then
+    report.misuse(("%s: this can't be written as JSON: %s"):format(where, failure.message))
+  end
+  return text
+end
+
+return { write = write }

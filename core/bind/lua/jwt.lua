@@ -1,26 +1,23 @@
 -- local tokens = tide.jwt{ secret = ..., issuer = ..., ttl = "1h" }; tokens:sign{ sub = ... }; tokens:verify(token)
 local native, load = ...
 
-local check, api = load "check", load "api.services"
+local api, json = load "api", load "json"
 local cjson = native.cjson
 local Failure = load "failure"
 
-local Keyring = {}
-Keyring.__index = Keyring
+local Jwt = {}
 
-function Keyring:sign(claims)
-  check.value("jwt:sign", { name = "claims", type = "table" }, claims)
+function Jwt:sign(claims)
   local all = {}
   for key, value in pairs(claims) do
     all[key] = value
   end
   local now = math.floor(native.now_ms() / 1000)
   all.iat, all.exp, all.iss, all.aud = now, now + math.ceil(self.ttl / 1000), self.issuer, self.audience
-  return native.jwt_sign(self.key, cjson.encode(all))
+  return native.jwt_sign(self.key, json.write("tide.Jwt:sign", all))
 end
 
--- The claims, or nil and why not (code "denied" or "invalid").
-function Keyring:verify(token)
+function Jwt:verify(token)
   if type(token) ~= "string" then
     return nil, setmetatable({ code = "invalid", message = "no token", retryable = false }, Failure)
   end
@@ -31,7 +28,8 @@ function Keyring:verify(token)
   return cjson.decode(claims)
 end
 
-return function(options)
-  local o = check.options("tide.jwt", api.jwt, options)
-  return setmetatable({ key = native.jwt_key(o.alg, o.secret), issuer = o.issuer, audience = o.audience, ttl = o.ttl }, Keyring)
+local function jwt(o)
+  return setmetatable({ key = native.jwt_key(o.alg, o.secret), issuer = o.issuer, audience = o.audience, ttl = o.ttl }, Jwt)
 end
+
+api.define("jwt", { tide = { jwt = jwt }, ["tide.Jwt"] = Jwt })

@@ -1,15 +1,14 @@
 -- Queues: what goes through one is described by its shape, and nothing else gets in or out.
 local native, load = ...
 
-local check, report, shape, api = load "check", load "report", load "shape", load "api.core"
+local api, check, report, shape, json = load "api", load "check", load "report", load "shape", load "json"
 local debug = load("sandbox").debug
-local cjson, json = native.cjson, load "json"
+local cjson = native.cjson
 local Failure = load "failure"
 local null = cjson.null
 
 local queue = { handlers = {} }
 local Queue = {}
-Queue.__index = Queue
 
 local function failure(code, message)
   return setmetatable({ code = code, message = message, retryable = false }, Failure)
@@ -17,12 +16,21 @@ end
 
 -- ---- shapes: { video_fid = "id", mp3_fid = "id?", username = "string" } ----
 
+local function unknown(fields, key)
+  local names = {}
+  for name in pairs(fields) do
+    names[#names + 1] = name
+  end
+  local meant = report.suggest(key, names)
+  return ("unknown field '%s'%s"):format(key, meant and (" (did you mean '%s'?)"):format(meant) or "")
+end
+
 -- The message to send, every field there (JSON null for a missing one); or nil and what is wrong.
 local function conform(fields, message)
   local out = {}
   for key in pairs(message) do
     if not fields[key] then
-      return nil, ("unknown field '%s'"):format(tostring(key))
+      return nil, unknown(fields, tostring(key))
     end
   end
   for key, field in pairs(fields) do
@@ -65,35 +73,23 @@ local function understand(fields, payload)
   return conforming
 end
 
-function queue.new(name, declared)
-  check.value("tide.queue", { name = "name", type = "string" }, name)
-  check.value("tide.queue", { name = "shape", type = "table" }, declared)
-  if not name:match("^[a-z0-9_.-]+$") or #name > 64 then
-    report.misuse(("tide.queue: '%s' is no name of a queue: a-z, 0-9, '_', '.', '-', at most 64"):format(name))
-  end
+local function new(name, declared)
   return setmetatable({ name = name, fields = shape.parse(("tide.queue: '%s'"):format(name), declared) }, Queue)
 end
 
 -- ---- publish ----
 
 function Queue:publish(message, options)
-  local o = check.options("queue:publish", api.publish, options)
-  check.value("queue:publish", { name = "message", type = "table" }, message)
   local conforming, problem = conform(self.fields, message)
   if not conforming then
-    report.misuse(("queue:publish: message for '%s': %s"):format(self.name, problem))
+    report.misuse(("tide.Queue:publish: message for '%s': %s"):format(self.name, problem))
   end
-  return native.queue_publish(self.name, json.encode(conforming), o.delay or 0)
+  return native.queue_publish(self.name, json.write("tide.Queue:publish", conforming), options.delay or 0)
 end
 
 -- ---- consume ----
 
-function Queue:consume(options, handler)
-  if handler == nil then
-    options, handler = nil, options
-  end
-  local o = check.options("queue:consume", api.consume, options)
-  check.value("queue:consume", { name = "handler", type = "function" }, handler)
+function Queue:consume(o, handler)
   local where = debug.getinfo(handler, "S")
   local index = native.declare_consumer(self.name, o.concurrency, o.attempts, o.lease, o.backoff, o.backoff_max, o.timeout,
     true, where.source:gsub("^@", ""), where.linedefined)
@@ -104,19 +100,14 @@ end
 
 local Outcome = {}
 
--- Again later: in `after`, else by the queue's backoff. Takes a failure too.
-function queue.retry(options)
-  local o = getmetatable(options) == Failure and { code = options.code, message = options.message }
-    or check.options("tide.retry", api.retry, options)
-  return setmetatable({ "retry", o.after, o.code, o.message }, Outcome)
+local function retry(why)
+  return setmetatable({ "retry", why.after, why.code, why.message }, Outcome)
 end
 
--- Never again: to the dead letters. Takes a failure or a sentence.
-function queue.reject(reason)
-  if type(reason) == "table" and reason.code then
+local function reject(reason)
+  if type(reason) == "table" then
     return setmetatable({ "reject", nil, reason.code, reason.message }, Outcome)
   end
-  check.value("tide.reject", { name = "reason", type = "string" }, reason)
   return setmetatable({ "reject", nil, "rejected", reason }, Outcome)
 end
 
@@ -136,15 +127,17 @@ function queue.deliver(index, payload, attempt)
   if not message then
     return "reject", nil, "bad_message", problem
   end
-  return outcome(consumer.handler(message, { attempt = attempt }))
+  return outcome(report.enter(consumer.handler, message, { attempt = attempt }))
 end
 
 function queue.bury(index, payload, code, reason)
   local consumer = queue.handlers[index]
   local message = consumer.on_dead and understand(consumer.queue.fields, payload)
   if message then
-    consumer.on_dead(message, failure(code, reason))
+    report.enter(consumer.on_dead, message, failure(code, reason))
   end
 end
+
+api.define("queue", { tide = { queue = new, retry = retry, reject = reject }, ["tide.Queue"] = Queue })
 
 return queue

@@ -1,8 +1,9 @@
 -- Answers: tables { status, headers, body } with a way to send them.
 local native, load = ...
 
-local check, api = load "check", load "api.core"
-local cjson, json = native.cjson, load "json"
+local api, json = load "api", load "json"
+local cjson = native.cjson
+local Failure = load "failure"
 local respond = {}
 
 local JSON = { ["Content-Type"] = "application/json" }
@@ -19,10 +20,7 @@ local function merge(headers, name, value)
 end
 
 function respond.json(status, value, headers)
-  local body, failure = json.encode(value)
-  if not body then
-    error("tide.respond.json: the value can't be written as JSON: " .. failure.message, 2)
-  end
+  local body = json.write("tide.respond.json", value)
   return { status = status, headers = headers and merge(headers, "Content-Type", "application/json") or JSON, body = body }
 end
 
@@ -39,7 +37,7 @@ function respond.empty(status, headers)
 end
 
 local function add_member(parts, name, value)
-  parts[#parts + 1] = cjson.encode(name) .. ":" .. cjson.encode(value)
+  parts[#parts + 1] = cjson.encode(name) .. ":" .. json.write("tide.respond.problem", value)
 end
 
 -- application/problem+json (RFC 9457). `members` are added to it. The order is fixed, so that equal problems are equal bytes.
@@ -66,10 +64,8 @@ local function disposition(name)
   return ("attachment; filename=\"%s\"; filename*=UTF-8''%s"):format(plain, encoded)
 end
 
--- An open file, with ranges, ETag and Content-Length.
 function respond.blob(file, options)
-  local o = check.options("tide.respond.blob", api.blob_response, options)
-  return { status = 200, file = file, attachment = o.attachment, type = o.type }
+  return { file = file, attachment = options.attachment, type = options.type }
 end
 
 local types = { mp3 = "audio/mpeg", mp4 = "video/mp4", json = "application/json", html = "text/html; charset=utf-8",
@@ -79,9 +75,7 @@ local function type_of(name)
   return types[(name:match("%.(%w+)$") or ""):lower()] or "application/octet-stream"
 end
 
--- A file of the bundle, as openapi.json.
 function respond.file(name, headers)
-  check.value("tide.respond.file", { name = "name", type = "string" }, name)
   local content = load "bundle_file"("tide.respond.file", name)
   return { status = 200, headers = merge(headers, "Content-Type", type_of(name)), body = content }
 end
@@ -98,27 +92,33 @@ local function send_file(handle, answer)
   if status == 206 then
     headers["Content-Range"] = ("bytes %.0f-%.0f/%.0f"):format(first, first + length - 1, file.length)
   elseif status == 416 then
-    return respond.send(handle, respond.problem(416, ("the file has %.0f bytes"):format(file.length), nil,
-      { ["Content-Range"] = ("bytes */%.0f"):format(file.length) }))
+    local problem = respond.problem(416, ("the file has %.0f bytes"):format(file.length), nil,
+      { ["Content-Range"] = ("bytes */%.0f"):format(file.length) })
+    return native.respond(handle, 416, problem.headers, problem.body)
   elseif status == 304 then
     return native.respond(handle, 304, headers, "")
   end
   return native.respond_blob(handle, status, headers, file.native, first, length)
 end
 
-function respond.send(handle, answer)
+-- What a handler has returned.
+local function send(handle, answer, failure)
   if type(answer) == "string" then
     return native.respond(handle, 200, { ["Content-Type"] = "text/plain; charset=utf-8" }, answer)
+  elseif answer == nil and getmetatable(failure) == Failure then
+    error(failure, 0)
   elseif type(answer) ~= "table" then
     error(("the handler returned %s; it must return an answer: tide.respond.json(200, {...}), a table or a string"):format(
       answer == nil and "nothing" or "a " .. type(answer)), 0)
-  elseif answer.file then
+  elseif rawget(answer, "file") then
     return send_file(handle, answer)
-  elseif type(answer.status) == "number" and (answer.body ~= nil or answer.headers ~= nil) then
+  elseif type(rawget(answer, "status")) == "number" and (answer.body ~= nil or answer.headers ~= nil) then
     return native.respond(handle, answer.status, answer.headers, answer.body)
   end
   answer = respond.json(200, answer)
   return native.respond(handle, 200, answer.headers, answer.body)
 end
 
-return respond
+api.define("respond", { ["tide.respond"] = respond })
+
+return { send = send, problem = respond.problem }

@@ -1,7 +1,7 @@
 -- Routes, and the request as a handler sees it.
 local native, load = ...
 
-local check, report, shape, api = load "check", load "report", load "shape", load "api.core"
+local api, report, respond, shape = load "api", load "report", load "respond", load "shape"
 local cjson = native.cjson
 
 local route = { handlers = {}, rates = {} }
@@ -33,10 +33,10 @@ local function lazily(req, name)
   end
 end
 
-local methods = {}
+local Part, Body = {}, {}
 
 function Request.__index(req, name)
-  local method = methods[name]
+  local method = Request[name]
   if method then
     return method
   end
@@ -45,13 +45,11 @@ function Request.__index(req, name)
   return value
 end
 
-local DEFAULT_MAX = 1024 * 1024
-
-function methods.text(req, max)
-  return native.request_collect(req[HANDLE], max or DEFAULT_MAX)
+function Request.text(req, max)
+  return native.request_collect(req[HANDLE], max)
 end
 
-function methods.json(req, max)
+function Request.json(req, max)
   local text, err = req:text(max)
   if not text then
     return nil, err
@@ -63,31 +61,29 @@ function methods.json(req, max)
   return value
 end
 
-function methods.all_headers(req)
+function Request.all_headers(req)
   return native.request_headers(req[HANDLE])
 end
 
--- Of the media types given, the one that the client likes best; the first one when it doesn't say, nil when it takes none.
-function methods.accepts(req, ...)
+function Request.accepts(req, ...)
   return load("accept").best(req.headers.accept, { ... })
 end
 
--- The raw body as a source for tide.copy.
-function methods.body(req)
-  return { native = native.request_source(req[HANDLE]) }
+function Request.body(req)
+  return setmetatable({ native = native.request_source(req[HANDLE]) }, Body)
 end
 
--- The next part of a multipart body: { name, filename, content_type } to be copied; nothing after the last.
-function methods.next_part(req)
+function Request.next_part(req)
   local part, err = native.request_part(req[HANDLE])
   if part then
     part.native, part.source = part.source, nil
+    setmetatable(part, Part)
   end
   return part, err
 end
 
 -- The one part of a form that has nothing else before it; tide.copy refuses what comes behind.
-function methods.only_part(req, name)
+function Request.only_part(req, name)
   local part, err = req:next_part()
   if not part then
     return nil, err or select(2, bad_request(("the form has no field '%s'"):format(name)))
@@ -103,7 +99,7 @@ function methods.only_part(req, name)
 end
 
 -- { user, password } of Basic credentials (RFC 7617); or nil and why.
-function methods.basic_auth(req)
+function Request.basic_auth(req)
   local header = req.headers.authorization
   if not header then
     return bad_request("no Authorization header")
@@ -118,7 +114,7 @@ function methods.basic_auth(req)
 end
 
 -- The Bearer token (RFC 6750); or nil and why.
-function methods.bearer(req)
+function Request.bearer(req)
   local header = req.headers.authorization
   if not header then
     return bad_request("no Authorization header")
@@ -137,6 +133,10 @@ function route.request(handle, ...)
     params[name] = value
   end
   return setmetatable({ [HANDLE] = handle, params = params }, Request)
+end
+
+function route.run(index, handle, ...)
+  respond.send(handle, report.enter(route.handlers[index], route.request(handle, ...)))
 end
 
 -- ---- rate limits: a token bucket for each client address, in this worker ----
@@ -168,7 +168,6 @@ end
 
 local function limited(rate, handler)
   local buckets = { count = 0 }
-  local respond = load "respond"
   return function(req)
     if allowed(buckets, req.address, rate) then
       return handler(req)
@@ -181,10 +180,9 @@ end
 -- ---- parameters ----
 
 -- The handler, for requests whose parameters have the shapes that the route declares; 400 for others.
-local function checked(where, o, handler)
+local function shaped(where, o, handler)
   local params = o.params and shape.parse(where .. ": params", o.params)
   local query = o.query and shape.parse(where .. ": query", o.query)
-  local respond = load "respond"
   return function(req)
     local values, problem = shape.read(params or {}, req.params)
     if not values then
@@ -202,19 +200,13 @@ end
 
 -- ---- the declaration ----
 
-function route.declare(spec, options, handler)
-  if handler == nil then
-    options, handler = nil, options
-  end
-  check.value("tide.route", { name = "spec", type = "string" }, spec)
-  local o = check.options("tide.route", api.route, options)
-  check.value("tide.route", { name = "handler", type = "function" }, handler)
+local function declare(spec, o, handler)
   local index, why = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, report.caller(1))
   if not index then
     report.misuse(("tide.route: '%s': %s"):format(spec, why))
   end
   if o.params or o.query then
-    handler = checked(("tide.route: '%s'"):format(spec), o, handler)
+    handler = shaped(("tide.route: '%s'"):format(spec), o, handler)
   end
   if o.limit and o.limit.rate then
     handler = limited(o.limit.rate, handler)
@@ -222,5 +214,6 @@ function route.declare(spec, options, handler)
   route.handlers[index] = handler
 end
 
-route.HANDLE = HANDLE
+api.define("route", { tide = { route = declare }, ["tide.Request"] = Request, ["tide.Part"] = Part, ["tide.Body"] = Body })
+
 return route

@@ -2,11 +2,11 @@
 -- latter two also { limit = { "integer", min = 1, max = 100, default = 50 } }.
 local _, load = ...
 
-local check, report = load "check", load "report"
+local check, report, FIELDS = load "check", load "report", load "api.shape"
 local shape = {}
 
 local function parse_field(where, name, declared)
-  local field = type(declared) == "table" and declared or { declared }
+  local field = check.options(("%s: '%s'"):format(where, tostring(name)), FIELDS, type(declared) == "table" and declared or { declared })
   local base, optional = tostring(field[1]):match("^(%w+)(%??)$")
   if not base or not check.types[base] then
     report.misuse(("%s: '%s' has no type '%s'"):format(where, tostring(name), tostring(field[1])),

@@ -1,53 +1,35 @@
 -- Statements with `?` parameters, and transactions.
 local native, load = ...
 
-local check = load "check"
-local sql = {}
+local sql, Transaction = {}, {}
 
-local STATEMENT = { name = "statement", type = "string", doc = "SQL with a ? for each parameter" }
-
-local function methods(where, tx)
-  local m = {}
-
-  -- The rows, each { column = value } (NULL is nil).
-  function m.query(statement, ...)
-    check.value(where .. ".query", STATEMENT, statement)
-    local rows, err = native.sql_run(tx, statement, ...)
-    if not rows then
-      return nil, err
-    end
-    return rows
+local function query(tx, statement, ...)
+  local rows, err = native.sql_run(tx, statement, ...)
+  if not rows then
+    return nil, err
   end
-
-  -- { affected, last_id }
-  function m.exec(statement, ...)
-    check.value(where .. ".exec", STATEMENT, statement)
-    local rows, affected, last_id = native.sql_run(tx, statement, ...)
-    if not rows then
-      return nil, affected
-    end
-    return { affected = affected, last_id = last_id }
-  end
-
-  -- The first row, or false when there is none.
-  function m.one(statement, ...)
-    local rows, err = m.query(statement, ...)
-    if not rows then
-      return nil, err
-    end
-    return rows[1] or false
-  end
-
-  return m
+  return rows
 end
 
-local plain = methods("tide.sql")
-sql.query, sql.exec, sql.one = plain.query, plain.exec, plain.one
-
-local function as_method(f)
-  return function(_, ...)
-    return f(...)
+local function exec(tx, statement, ...)
+  local rows, affected, last_id = native.sql_run(tx, statement, ...)
+  if not rows then
+    return nil, affected
   end
+  return { affected = affected, last_id = last_id }
+end
+
+local function one(tx, statement, ...)
+  local rows, err = query(tx, statement, ...)
+  if not rows then
+    return nil, err
+  end
+  return rows[1] or false
+end
+
+for name, run in pairs { query = query, exec = exec, one = one } do
+  sql[name] = function(...) return run(nil, ...) end
+  Transaction[name] = function(self, ...) return run(self.tx, ...) end
 end
 
 local function finish(tx, ok, value, err)
@@ -61,15 +43,12 @@ local function finish(tx, ok, value, err)
   return value, err
 end
 
--- Runs f(tx) in a transaction: committed when it returns, rolled back when it raises or returns nil and a failure.
 function sql.transaction(f)
-  check.value("tide.sql.transaction", { name = "f", type = "function" }, f)
   local tx, err = native.sql_begin()
   if not tx then
     return nil, err
   end
-  local m = methods("tx", tx)
-  return finish(tx, pcall(f, { query = as_method(m.query), exec = as_method(m.exec), one = as_method(m.one) }))
+  return finish(tx, pcall(f, setmetatable({ tx = tx }, Transaction)))
 end
 
-return sql
+load("api").define("sql", { ["tide.sql"] = sql, ["tide.Transaction"] = Transaction })

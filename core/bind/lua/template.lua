@@ -1,14 +1,11 @@
 -- Templates of a bundle: {{ name }} is replaced by a variable, escaped in .html files. Read once, at first use at load or later.
 local _, load = ...
 
-local check, report, read = load "check", load "report", load "bundle_file"
-local template = {}
+local report, read = load "report", load "bundle_file"
 
 local escapes = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
-function template.render(name, variables)
-  check.value("tide.template", { name = "name", type = "string" }, name)
-  check.value("tide.template", { name = "variables", type = "table", optional = true }, variables)
+local function template(name, variables)
   local html = name:match("%.html?$")
   local text = read("tide.template", name):gsub("{{%s*([%w_]+)%s*}}", function(key)
     local value = variables and variables[key]
@@ -21,4 +18,4 @@ function template.render(name, variables)
   return text
 end
 
-return template
+load("api").define("template", { tide = { template = template } })

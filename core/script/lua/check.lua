@@ -5,7 +5,8 @@ local native, load = ...
 local report = load "report"
 local check = {}
 
--- type name -> function(value): the value to use, or nil and what was expected
+-- ---- types: name -> function(value): the value to use; or nil, what was expected and perhaps what was given ----
+
 local types = {}
 
 local function plain(name)
@@ -42,10 +43,7 @@ end
 
 local function quantity(parse, example)
   return function(value)
-    if type(value) ~= "string" then
-      return nil, example
-    end
-    local number = parse(value)
+    local number = type(value) == "string" and parse(value)
     if number then
       return number
     end
@@ -56,100 +54,204 @@ types.duration = quantity(native.unit_duration, 'a duration such as "250ms", "30
 types.size = quantity(native.unit_size, 'a size such as "512B", "8KiB", "2MiB" or "5GiB"') -- bytes
 types.rate = quantity(native.unit_rate, 'a rate such as "10/s", "100/m" or "5000/h"') -- per second
 
-check.types = types
+-- A table from strings to what `good` takes.
+local function map(good, expected)
+  return function(value)
+    if type(value) ~= "table" then
+      return nil, expected
+    end
+    for key, item in pairs(value) do
+      if type(key) ~= "string" or not good(item) then
+        return nil, expected, ("one with %s = %s"):format(tostring(key), check.shown(item))
+      end
+    end
+    return value
+  end
+end
 
-local function shown(value)
+local function is_text(value)
+  return type(value) == "string" or type(value) == "number"
+end
+
+local function is_header(value)
+  if type(value) ~= "table" then
+    return is_text(value)
+  end
+  for _, item in ipairs(value) do
+    if not is_text(item) then
+      return false
+    end
+  end
+  return #value > 0
+end
+
+types.headers = map(is_header, "a table of headers, { name = string or list of strings }")
+types.labels = map(is_text, "a table of labels, { name = string }")
+types.conditions = map(function(value) return type(value) == "string" end, "a table of conditions, { key = string }")
+
+local function class(name)
+  return function(value)
+    local metatable = type(value) == "table" and getmetatable(value)
+    if type(metatable) == "table" and rawget(metatable, "__name") == name then
+      return value
+    end
+    return nil, "a " .. name
+  end
+end
+
+local function union(names)
+  local members, expected = {}, {}
+  for name in names:gmatch("[^|]+") do
+    members[#members + 1] = types[name]
+    expected[#expected + 1] = select(2, types[name](nil))
+  end
+  expected = table.concat(expected, " or ")
+  return function(value)
+    for _, member in ipairs(members) do
+      local used = member(value)
+      if used ~= nil then
+        return used
+      end
+    end
+    return nil, expected
+  end
+end
+
+-- "size|integer" and "tide.File" are made when they are first asked for.
+check.types = setmetatable(types, {
+  __index = function(_, name)
+    local made = name:find("|", 1, true) and union(name) or name:find("^tide%.") and class(name)
+    types[name] = made or nil
+    return made or nil
+  end,
+})
+
+-- ---- what is wrong, in words ----
+
+function check.shown(value)
   if type(value) == "string" then
     local text = ("%q"):format(#value > 40 and value:sub(1, 40) .. "..." or value):gsub("\\\n", "\\n")
     return text
   end
-  return type(value) == "table" and "a table" or tostring(value)
+  local metatable = type(value) == "table" and getmetatable(value)
+  return type(metatable) == "table" and rawget(metatable, "__name") and "a " .. metatable.__name
+    or type(value) == "table" and "a table" or type(value) == "function" and "a function" or tostring(value)
 end
 
-local function names(fields)
-  local list = {}
+local function called(field)
+  return field.label or ("'%s'"):format(field.name)
+end
+
+local function wrong(where, field, expected, given)
+  report.misuse(("%s: %s must be %s, not %s"):format(where, called(field), expected, given))
+end
+
+local function unknown(where, fields, key)
+  local known = {}
   for _, field in ipairs(fields) do
-    list[#list + 1] = field.name
+    if type(field.name) == "string" then
+      known[#known + 1] = field.name
+    end
   end
-  return list
+  local meant = type(key) == "string" and report.suggest(key, known)
+  report.misuse(("%s: unknown option '%s'%s"):format(where, tostring(key), meant and (" (did you mean '%s'?)"):format(meant) or ""),
+    "  known options: " .. table.concat(known, ", "))
 end
 
-local function find_field(fields, name)
-  for _, field in ipairs(fields) do
-    if field.name == name then
-      return field
+local function check_choice(where, field, value)
+  local quoted = {}
+  for i, choice in ipairs(field.choices) do
+    if value == choice then
+      return
     end
+    quoted[i] = check.shown(choice)
+  end
+  wrong(where, field, "one of " .. table.concat(quoted, ", "), check.shown(value))
+end
+
+local function check_range(where, field, value, given)
+  local measure, unit = value, ""
+  if type(value) == "string" then
+    measure, unit, given = #value, " bytes long", #value
+  end
+  local low, high = field.min, field.max
+  if (low and measure < low) or (high and measure > high) then
+    local range = low and high and ("between %s and %s"):format(low, high) or low and "at least " .. low or "at most " .. high
+    wrong(where, field, field.expected or range .. unit, type(given) == "number" and given or check.shown(given))
   end
 end
 
-local function check_range(where, field, value)
-  if field.choices then
-    for _, choice in ipairs(field.choices) do
-      if value == choice then
-        return
-      end
-    end
-    local quoted = {}
-    for i, choice in ipairs(field.choices) do
-      quoted[i] = shown(choice)
-    end
-    report.misuse(("%s: '%s' is %s; it must be one of %s"):format(where, field.name, shown(value), table.concat(quoted, ", ")))
-  end
-  if (field.min and value < field.min) or (field.max and value > field.max) then
-    report.misuse(("%s: '%s' is %s; it must be between %s and %s"):format(where, field.name, tostring(value),
-      tostring(field.min or "-"), tostring(field.max or "-")))
-  end
-end
+-- ---- checks ----
 
 -- One value against one field {name, type, ...}; returns the value to use. Raises in the name of the script.
 function check.value(where, field, value)
   if value == nil then
     if field.default ~= nil then
-      return types[field.type] and types[field.type](field.default) or field.default
-    end
-    if field.optional then
+      return types[field.type](field.default)
+    elseif field.optional then
       return nil
     end
-    report.misuse(("%s: '%s' is missing"):format(where, field.name),
-      field.doc and ("  %s: %s (%s)"):format(field.name, field.doc, field.type))
+    report.misuse(("%s: %s is missing"):format(where, called(field)), ("  it must be %s"):format(field.expected
+      or select(2, types[field.type](nil)) or "given"))
   end
   if field.fields then
-    if type(value) ~= "table" then
-      report.misuse(("%s: '%s' must be a table of options, not %s"):format(where, field.name, shown(value)))
-    end
     return check.options(where .. ": " .. field.name, field.fields, value)
   end
-  local problem
-  for name in field.type:gmatch("[^|]+") do
-    local used, expected = types[name](value)
-    if used ~= nil then
-      check_range(where, field, used)
-      return used
-    end
-    problem = problem and problem .. " or " .. expected or expected
+  local used, expected, given = types[field.type](value)
+  if used == nil then
+    wrong(where, field, field.expected or expected, given or check.shown(value))
+  elseif field.pattern and not used:match(field.pattern) then
+    wrong(where, field, field.expected, check.shown(value))
+  elseif field.choices then
+    check_choice(where, field, used)
+  elseif field.min or field.max then
+    check_range(where, field, used, value)
   end
-  report.misuse(("%s: '%s' must be %s, not %s"):format(where, field.name, problem, shown(value)))
+  return field.as_given and value or used
 end
 
 -- A table of options against its fields: unknown names, types, ranges, defaults. Returns a new table with values in base units
 -- (milliseconds, bytes, per second).
 function check.options(where, fields, options)
-  local checked = {}
+  local checked, known = {}, fields.known
+  if not known then
+    known = {}
+    for _, field in ipairs(fields) do
+      known[field.name] = true
+    end
+    fields.known = known
+  end
   if options ~= nil and type(options) ~= "table" then
-    report.misuse(("%s: the options must be a table, not %s"):format(where, shown(options)))
+    report.misuse(("%s: the options must be a table, not %s"):format(where, check.shown(options)))
   end
   for key in pairs(options or {}) do
-    if not find_field(fields, key) then
-      local known = names(fields)
-      local meant = type(key) == "string" and report.suggest(key, known)
-      report.misuse(("%s: unknown option '%s'%s"):format(where, tostring(key),
-        meant and (" (did you mean '%s'?)"):format(meant) or ""), "  known options: " .. table.concat(known, ", "))
+    if not known[key] then
+      unknown(where, fields, key)
     end
   end
   for _, field in ipairs(fields) do
     checked[field.name] = check.value(where, field, options and options[field.name])
   end
   return checked
+end
+
+-- A table of tables with the same fields.
+function check.each(where, field, value)
+  local checked = {}
+  for key, item in pairs(check.value(where, field, value)) do
+    checked[key] = check.options(("%s: %s"):format(where, tostring(key)), field.each, item)
+  end
+  return checked
+end
+
+-- A positional argument: a value, or a table of options (which needs no name in messages), or either when it has type and fields.
+function check.argument(where, param, value)
+  if param.fields then
+    return param.type and types[param.type](value) or check.options(where, param.fields, value)
+  elseif param.each then
+    return check.each(where, param, value)
+  end
+  return check.value(where, param, value)
 end
 
 return check

@@ -5,8 +5,8 @@ local trusted = load "sandbox"
 local report = load "report"
 local raw_load, raw_type = trusted.load, type
 
-local loader = { loaded = {}, order = {} }
-local loading = false
+-- loading: init.lua runs, and with it the declarations
+local loader = { loaded = {}, loading = false }
 
 -- Where `require "a.b"` may find a module, in order. Plugins add theirs.
 loader.roots = { native.directory, native.library }
@@ -42,7 +42,7 @@ function loader.require(name)
   elseif value ~= nil then
     return value
   end
-  if not loading then
+  if not loader.loading then
     error(("require: '%s' is not loaded; require modules at the top of the file, not in a handler"):format(name), 2)
   end
   local source, path = find(name)
@@ -86,9 +86,9 @@ function loader.load_bundle()
   if not chunk then
     return report.explain(message)
   end
-  loading = true
+  loader.loading = true
   local ok, failure = xpcall(chunk, report.locate)
-  loading = false
+  loader.loading = false
   if not ok then
     return report.explain(failure)
   end

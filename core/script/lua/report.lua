@@ -15,15 +15,25 @@ local function line_of(source, number)
   end
 end
 
--- The file and line of the script that called into the engine, from the stack.
+-- Runs a handler of a script. `return tide.respond.json(...)` leaves no frame of the script on the stack (a tail call): then this
+-- one still tells which handler it was.
+function report.enter(handler, ...)
+  local a, b = handler(...)
+  return a, b
+end
+
+-- The file and line of the script that called into the engine, from the stack. Third: true when the line is only where the
+-- handler begins.
 function report.caller(level)
   level = (level or 1) + 1
   while true do
-    local info = debug.getinfo(level, "Sl")
+    local info = debug.getinfo(level, "Slf")
     if not info then
       return nil
-    end
-    if info.source:sub(1, 1) == "@" and info.currentline > 0 then
+    elseif info.func == report.enter then
+      info = debug.getinfo(select(2, debug.getlocal(level, 1)), "S")
+      return info.source:sub(2), info.linedefined, true
+    elseif info.source:sub(1, 1) == "@" and info.currentline > 0 then
       return info.source:sub(2), info.currentline
     end
     level = level + 1
@@ -32,9 +42,14 @@ end
 
 -- Raises `message` as the fault of the calling script. `hint`: further lines.
 function report.misuse(message, hint)
-  local file, line = report.caller(2)
+  local file, line, begins = report.caller(2)
   local where = file and ("%s:%d: "):format(file, line) or ""
-  error(where .. message .. (hint and "\n" .. hint or ""), 0)
+  error(where .. message .. (begins and " (in the function that begins here)" or "") .. (hint and "\n" .. hint or ""), 0)
+end
+
+-- A message of a C function without the place in the engine that called it, which tells an author nothing.
+function report.plain(message)
+  return (message:gsub("^tide/[%w_.]+:%d+: ", ""))
 end
 
 -- Message handler for xpcall: puts the script's position before a message that has none (raised by a C function).
@@ -42,6 +57,7 @@ function report.locate(failure)
   if type(failure) ~= "string" then
     return failure
   end
+  failure = report.plain(failure)
   if not failure:match("^[^\n]-:%d+: ") then
     local file, line = report.caller(2)
     if file then

@@ -1,0 +1,147 @@
+-- Puts what the modules implement behind its description (api/*.lua): arguments are checked and completed before a function sees
+-- them, what declares is refused in handlers, and what is not described, or described and not there, fails every start.
+local _, load = ...
+
+local check, report, loader = load "check", load "report", load "loader"
+
+local api = { tide = {} }
+
+local function each_checked(where, field, ...)
+  for i = 1, select("#", ...) do
+    check.value(where, field, (select(i, ...)))
+  end
+  return ...
+end
+
+-- f with its arguments checked. Written out for up to four, since this runs on every call of a primitive.
+local function checked(where, params, variadic, f)
+  local argument = check.argument
+  local a, b, c, d = params[1], params[2], params[3], params[4]
+  if variadic and b then
+    return function(x, y, ...) return f(argument(where, a, x), argument(where, b, y), each_checked(where, variadic, ...)) end
+  elseif variadic then
+    return function(x, ...) return f(argument(where, a, x), each_checked(where, variadic, ...)) end
+  end
+  return function(x, y, z, w)
+    return f(a and argument(where, a, x), b and argument(where, b, y), c and argument(where, c, z), d and argument(where, d, w))
+  end
+end
+
+-- tide.route(spec, handler): the options before a handler may be left out.
+local function shifted(f)
+  return function(x, y, z)
+    if z == nil and type(y) == "function" then
+      y, z = nil, y
+    end
+    return f(x, y, z)
+  end
+end
+
+local function declaring(where, f)
+  return function(...)
+    if not loader.loading then
+      report.misuse(where .. ": declares, so it stands at the top of a file and not in a handler")
+    end
+    return f(...)
+  end
+end
+
+local function wrapped(entry, class, f)
+  local params = {}
+  if class then
+    params[1] = { label = "its object", type = class, expected = ("a %s (is it called with a colon, object:%s?)"):format(class,
+      entry.name:match("[^:]+$")) }
+  end
+  for _, param in ipairs(entry.params or {}) do
+    params[#params + 1] = param
+  end
+  f = checked(entry.name, params, entry.variadic, f)
+  if params[3] and params[3].type == "function" and params[2].fields then
+    f = shifted(f)
+  end
+  return entry.declares and declaring(entry.name, f) or f
+end
+
+-- Reading what `home` doesn't have is a typing mistake; fields of an object that may be nil are known from the description.
+local function strict(home, where, fields)
+  local known, names = {}, {}
+  for _, field in ipairs(fields or {}) do
+    known[field.name] = true
+    names[#names + 1] = field.name
+  end
+  for key in pairs(home) do
+    names[#names + 1] = key
+  end
+  setmetatable(home, {
+    __index = function(_, key)
+      if type(key) == "string" and key:sub(1, 2) ~= "__" and not known[key] then
+        local meant = report.suggest(key, names)
+        report.misuse(("%s has no '%s'%s"):format(where, key, meant and (" (did you mean '%s'?)"):format(meant) or ""))
+      end
+    end,
+  })
+end
+
+local function place_class(entry, class)
+  class.__name = entry.name
+  class.__index = class.__index or class
+  if not entry.open then
+    strict(class, "a " .. entry.name, entry.fields)
+  end
+end
+
+local function place(entry, containers)
+  local container, mark, key = entry.name:match("^(.-)([.:])([%l_]+)$")
+  if not container then
+    if not entry.plain then
+      place_class(entry, assert(containers[entry.name], entry.name .. " is described but not there"))
+    end
+    return
+  end
+  local home = containers[container]
+  if not home or rawget(home, key) == nil then
+    error(entry.name .. " is described but not there")
+  elseif not entry.type then
+    home[key] = wrapped(entry, mark == ":" and container, home[key])
+  end
+end
+
+local function refuse_undescribed(description, module, containers)
+  local described = {}
+  for _, entry in ipairs(description) do
+    described[entry.name:gsub(":", ".")] = true
+  end
+  for name, container in pairs(containers) do
+    for key in pairs(container) do
+      if key:sub(1, 2) ~= "__" and not described[name .. "." .. key] then
+        error(("%s.%s is not described in api/%s.lua"):format(name, key, module))
+      end
+    end
+  end
+end
+
+-- `containers`: { tide = { name = function }, ["tide.sql"] = a table of functions, ["tide.File"] = a class }. The functions are
+-- replaced in place; the prose is forgotten, since only the reference wants it.
+function api.define(module, containers)
+  local description = load("api." .. module)
+  refuse_undescribed(description, module, containers)
+  for _, entry in ipairs(description) do
+    place(entry, containers)
+  end
+  for name, container in pairs(containers) do
+    local namespace = name:match("^tide%.(%l+)$")
+    if namespace then
+      strict(container, name)
+      api.tide[namespace] = container
+    elseif name == "tide" then
+      for key, value in pairs(container) do
+        api.tide[key] = value
+      end
+    end
+  end
+  for key in pairs(description) do
+    description[key] = nil
+  end
+end
+
+return api

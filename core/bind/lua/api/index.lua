@@ -1,0 +1,21 @@
+-- The sections of the API: a module, its description beside this file, and what it adds to `tide`. A bundle loads those that it
+-- uses; the reference has them in this order.
+return {
+  { module = "route", "route" },
+  { module = "respond", "respond" },
+  { module = "queue", "queue", "retry", "reject" },
+  { module = "timer", "every" },
+  { module = "bucket", "bucket", "copy" },
+  { module = "media", "media" },
+  { module = "sql", "sql" },
+  { module = "http", "http", "upstream" },
+  { module = "jwt", "jwt" },
+  { module = "password", "password" },
+  { module = "mail", "mail" },
+  { module = "template", "template" },
+  { module = "config", "config" },
+  { module = "log", "log" },
+  { module = "metrics", "metrics" },
+  { module = "json", "json" },
+  { module = "basics", "sleep", "now", "id", "failure" },
+}

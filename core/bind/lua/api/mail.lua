@@ -1,0 +1,26 @@
+return {
+  title = "E-mail",
+  {
+    name = "tide.mail.send",
+    doc = "Sends an e-mail.",
+    waits = true,
+    params = { { name = "message", fields = {
+      { name = "to", type = "string", doc = "one address: `name@host` or `Name <name@host>`" },
+      { name = "subject", type = "string", doc = "one line of UTF-8" },
+      { name = "text", type = "string", doc = "UTF-8" },
+      { name = "html", type = "string", optional = true, doc = "the same as HTML; `tide.template` escapes" },
+      { name = "from", type = "string", optional = true, doc = "by default the setting `mail_from`" },
+      { name = "id", type = "string", optional = true, doc = "what makes it one: it is sent once, however often this is called with it" },
+    } } },
+    returns = { { name = "ok", type = "boolean", lua = "true" } },
+    fails = {
+      { "invalid", "an address, or control bytes in a header" }, { "full", "no space is left" },
+      { "unavailable", "it can't be handed over now; retryable" },
+    },
+    example = [[
+assert(tide.mail.send {
+  id = order.id, to = order.email, subject = "Your order",
+  text = tide.template("ordered.txt", order), html = tide.template("ordered.html", order),
+})]],
+  },
+}

@@ -1,0 +1,90 @@
+# Wrong calls of the API are told with script, line, what is wrong and what would be right. Every line is a bundle of its own.
+source "$(dirname "$0")/lib.bash"
+tidemill=$(realpath "$BUILD/tidemill")
+
+wrong_calls() {
+    cat <<'CALLS'
+tide.queu("a", {}) => tide has no 'queu' (did you mean 'queue'?)
+tide.respond.jsn(200, {}) => tide.respond has no 'jsn' (did you mean 'json'?)
+tide.bucket("a").crate() => a tide.Bucket has no 'crate' (did you mean 'create'?)
+tide.bucket("a").create() => tide.Bucket:create: its object is missing
+tide.bucket("a").create({}) => tide.Bucket:create: its object must be a tide.Bucket (is it called with a colon, object:create?), not a table
+tide.route("GET /") => tide.route: 'handler' is missing
+tide.route("GET", function() end) => tide.route: 'GET':
+tide.route("GET /", { limit = { bdy = "8KiB" } }, function() end) => tide.route: limit: unknown option 'bdy' (did you mean 'body'?)
+tide.route("GET /", { limit = { body = "8 apples" } }, function() end) => tide.route: limit: 'body' must be a size such as "512B", "8KiB", "2MiB" or "5GiB" or a whole number, not "8 apples"
+tide.route("GET /", { limit = { rate = 5 } }, function() end) => 'rate' must be a rate such as "10/s", "100/m" or "5000/h", not 5
+tide.route("GET /", { timeot = "5s" }, function() end) => tide.route: unknown option 'timeot' (did you mean 'timeout'?)
+tide.route("GET /", { query = { a = { "integer", mn = 3 } } }, function() end) => unknown option 'mn' (did you mean 'min'?)
+tide.route("GET /", { query = { a = "strin" } }, function() end) => 'a' has no type 'strin'
+tide.respond.json({ a = 1 }) => tide.respond.json: 'status' must be a whole number, not a table
+tide.respond.json(99, {}) => tide.respond.json: 'status' must be between 200 and 599, not 99
+tide.respond.json(200, { a = tide.now }) => tide.respond.json: this can't be written as JSON
+tide.respond.json(200, 1, { ["X-A"] = true }) => tide.respond.json: 'headers' must be a table of headers, { name = string or list of strings }, not one with X-A = true
+tide.respond.text(200, {}) => tide.respond.text: 'text' must be a string, not a table
+tide.respond.problem(404) => tide.respond.problem: 'detail' is missing
+tide.respond.blob(tide.bucket "a") => tide.respond.blob: 'file' must be an open file, bucket:open(id), not a tide.Bucket
+tide.respond.file "none.json" => tide.respond.file: 'none.json': No such file
+tide.queue("Foo", {}) => tide.queue: 'name' must be a name of a-z, 0-9
+tide.queue("foo", { a = "strin" }) => tide.queue: 'foo': 'a' has no type 'strin'
+tide.queue("foo", { name = "string" }):publish { nam = "x" } => unknown field 'nam' (did you mean 'name'?)
+tide.queue("foo", { a = "id" }):publish { a = "x" } => the field 'a' must be an id (24 hex digits)
+tide.queue("foo", {}):publish({}, { dely = "5s" }) => tide.Queue:publish: unknown option 'dely' (did you mean 'delay'?)
+tide.queue("foo", {}):consume({ concurency = 3 }, function() end) => tide.Queue:consume: unknown option 'concurency' (did you mean 'concurrency'?)
+tide.queue("foo", {}):consume({ concurrency = 3000 }, function() end) => tide.Queue:consume: 'concurrency' must be between 1 and 1000, not 3000
+tide.queue("foo", {}):consume({ attempts = 1.5 }, function() end) => tide.Queue:consume: 'attempts' must be a whole number, not 1.5
+tide.retry { aftr = "5s" } => tide.retry: unknown option 'aftr' (did you mean 'after'?)
+tide.reject() => tide.reject: 'reason' is missing
+tide.every("0s", function() end) => tide.every: 'interval' must be a duration of at least "1ms", not "0s"
+tide.every("1s") => tide.every: 'handler' is missing
+tide.bucket "a b" => tide.bucket: 'name' must be a name of letters, digits, '_' and '-'
+tide.bucket("a"):create { nam = "x" } => tide.Bucket:create: unknown option 'nam' (did you mean 'name'?)
+tide.bucket("a"):open("x", { ownr = "x" }) => tide.Bucket:open: unknown option 'ownr' (did you mean 'owner'?)
+tide.bucket("a"):find { limit = 5000 } => tide.Bucket:find: 'limit' must be between 1 and 1000, not 5000
+tide.bucket("a"):find { where = { state = 1 } } => tide.Bucket:find: 'where' must be a table of conditions, { key = string }, not one with state = 1
+tide.bucket("a"):annotate(tide.id.new(), { f = tide.now }) => tide.Bucket:annotate: this can't be written as JSON
+tide.bucket("a"):remove("x") => tide.Bucket:remove: 'id' must be an id (24 hex digits), not "x"
+tide.copy(tide.bucket "a") => tide.copy: 'source' must be a part, a body or an open file, not a tide.Bucket
+tide.media.transcode(1, 2, {}) => tide.media.transcode: 'file' must be an open file, bucket:open(id), not 1
+tide.media.probe() => tide.media.probe: 'file' is missing
+tide.sql.query(5) => tide.sql.query: 'statement' must be a string, not 5
+tide.sql.exec("SELECT ?", {}) => tide.sql.exec: a parameter must be a string or a number or a boolean, not a table
+tide.sql.transaction() => tide.sql.transaction: 'f' is missing
+tide.http.get("http://x", { tmeout = "3s" }) => tide.http.get: unknown option 'tmeout' (did you mean 'timeout'?)
+tide.http.request { metod = "GET", url = "http://x" } => tide.http.request: unknown option 'metod' (did you mean 'method'?)
+tide.upstream "ftp://x" => tide.upstream: 'url' must be a URL such as "http://127.0.0.1:5000", not "ftp://x"
+tide.upstream("http://x"):post() => tide.Upstream:post: 'path' is missing
+tide.jwt { secret = "short" } => tide.jwt: HS256 needs a secret of at least 32 bytes
+tide.jwt { secret = ("x"):rep(32), alg = "none" } => tide.jwt: 'alg' must be one of "HS256", "ES256", not "none"
+tide.jwt({ secret = ("x"):rep(32) }):sign "me" => tide.Jwt:sign: 'claims' must be a table, not "me"
+tide.password.hash(5) => tide.password.hash: 'password' must be a string, not 5
+tide.mail.send { to = "a@b.c", subject = "x" } => tide.mail.send: 'text' is missing
+tide.template "none.txt" => tide.template: 'none.txt': No such file
+tide.config { quality = { "string", defalt = "V2" } } => tide.config: quality: unknown option 'defalt' (did you mean 'default'?)
+tide.config { quality = { "strin" } } => tide.config: quality: the type must be one of "string", "integer"
+tide.log.info(5) => tide.log.info: 'event' must be a string, not 5
+tide.metrics.counter("A b", "x") => tide.metrics.counter: 'name' must be a name of a-z, 0-9 and '_'
+tide.metrics.counter("a", "x"):add(-1) => tide.Counter:add: 'value' must be at least 0, not -1
+tide.metrics.gauge("a", "x"):set(1, { a = true }) => tide.Gauge:set: 'labels' must be a table of labels, { name = string }, not one with a = true
+tide.json.decode(5) => tide.json.decode: 'text' must be a string, not 5
+tide.id.derive("x", "y") => tide.id.derive: 'id' must be an id (24 hex digits), not "x"
+tide.sleep(5) => tide.sleep: 'duration' must be a duration such as "250ms", "30s", "25m" or "2h", not 5
+tide.sleep "5s" => tide.sleep waits, which is not possible while a bundle loads
+tide.failure { code = "x" } => tide.failure: 'message' is missing
+CALLS
+}
+
+mkdir "$work/scripts"
+number=1000
+while read -r line; do
+    bundle=b$((number += 1))
+    mkdir "$work/scripts/$bundle"
+    printf '\n%s\n' "${line% => *}" >"$work/scripts/$bundle/init.lua"
+done < <(wrong_calls)
+(cd "$work" && "$tidemill" check) >"$work/reports" 2>&1
+
+number=1000
+while read -r line; do
+    bundle=b$((number += 1))
+    check "${line% => *}" grep -qF "${line##* => }" <(grep -F "scripts/$bundle/init.lua:2: " "$work/reports")
+done < <(wrong_calls)
