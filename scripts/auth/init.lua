@@ -93,4 +93,9 @@ tide.route("POST /users", { limit = { body = "8KiB" } }, function(req)
   return respond.json(201, user)
 end)
 
+local description = respond.file "openapi.json"
+tide.route("GET /openapi.json", function()
+  return description
+end)
+
 tide.every("1h", throttle.sweep)

@@ -55,4 +55,9 @@ tide.route("GET /jobs/{id}", { params = { id = "id" } }, signed_in(function(req)
   return job and respond.json(200, job) or respond.problem(404, "there is no such job")
 end))
 
+local description = respond.file "openapi.json"
+tide.route("GET /openapi.json", function()
+  return description
+end)
+
 tide.every("10s", jobs.relay)
