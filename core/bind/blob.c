@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bind/copy.h"
 #include "bind/request.h"
-#include "bind/stream.h"
 
 /* ---- handles ---- */
 

@@ -6,59 +6,12 @@
 #include <string.h>
 
 #include "bind/bundle_internal.h"
+#include "bind/copy.h"
 #include "bind/generation.h"
-#include "bind/stream.h"
 
 static void *copy_string(const char *text)
 {
     return text ? strdup(text) : NULL;
-}
-
-struct tide_bundle *tide_bind_bundle(lua_State *L)
-{
-    return tide_state_host(tide_state_of(L));
-}
-
-const struct tide_services *tide_bind_services(lua_State *L)
-{
-    return tide_bind_bundle(L)->config.services;
-}
-
-void tide_bind_register(lua_State *L, const luaL_Reg *functions)
-{
-    for (; functions->name; functions++) {
-        lua_pushcfunction(L, functions->func);
-        lua_setfield(L, -2, functions->name);
-    }
-}
-
-void *tide_bind_new(lua_State *L, size_t size, const char *type, lua_CFunction gc)
-{
-    void *data = lua_newuserdata(L, size);
-
-    memset(data, 0, size);
-    if (luaL_newmetatable(L, type)) {
-        lua_pushcfunction(L, gc);
-        lua_setfield(L, -2, "__gc");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_setmetatable(L, -2);
-    return data;
-}
-
-int tide_bind_push_outcome(lua_State *L, bool good, const struct tide_err *err)
-{
-    if (!good)
-        return tide_push_failure(L, err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-void tide_bind_need(lua_State *L, const void *service, const char *setting)
-{
-    if (!service)
-        luaL_error(L, "the setting '%s' is needed for this and is not given", setting);
 }
 
 /* ---- load ---- */
@@ -190,36 +143,6 @@ bool tide_bundle_start(struct tide_bundle *bundle, bool first, struct tide_err *
     return true;
 }
 
-static void free_handle(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-static void tell_idle(uv_timer_t *timer)
-{
-    struct tide_bundle *bundle = timer->data;
-    void (*idle)(void *arg) = bundle->idle;
-
-    uv_close((uv_handle_t *)timer, free_handle);
-    bundle->telling_idle = NULL;
-    bundle->idle = NULL;
-    idle(bundle->idle_arg);
-}
-
-/* The last task is still ending when this is called, so `idle`, which may free the bundle, runs from the
- * loop. */
-void tide_bundle_check_idle(struct tide_bundle *bundle)
-{
-    if (!bundle->draining || !bundle->idle || bundle->telling_idle || tide_bundle_in_flight(bundle))
-        return;
-    bundle->telling_idle = calloc(1, sizeof *bundle->telling_idle);
-    if (!bundle->telling_idle)
-        abort();
-    uv_timer_init(bundle->config.services->loop, bundle->telling_idle);
-    bundle->telling_idle->data = bundle;
-    uv_timer_start(bundle->telling_idle, tell_idle, 0, 0);
-}
-
 void tide_bundle_drain(struct tide_bundle *bundle, void (*idle)(void *arg), void *arg)
 {
     bundle->draining = true;
@@ -275,8 +198,7 @@ void tide_bundle_free(struct tide_bundle *bundle)
     tide_bundle_stop_timers(bundle);
     if (bundle->state)
         tide_state_free(bundle->state);
-    if (bundle->telling_idle)
-        uv_close((uv_handle_t *)bundle->telling_idle, free_handle);
+    tide_bundle_stop_telling(bundle);
     tide_router_free(bundle->router);
     free(bundle->exchanges);
     free_declarations(bundle);
@@ -285,11 +207,6 @@ void tide_bundle_free(struct tide_bundle *bundle)
 }
 
 /* ---- look ---- */
-
-size_t tide_bundle_in_flight(const struct tide_bundle *bundle)
-{
-    return bundle->requests + bundle->messages + bundle->ticks;
-}
 
 bool tide_bundle_has_routes(const struct tide_bundle *bundle)
 {
@@ -315,32 +232,4 @@ const char *tide_bundle_generation(const struct tide_bundle *bundle)
 struct tide_state *tide_bundle_state(const struct tide_bundle *bundle)
 {
     return bundle->state;
-}
-
-void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *from,
-                         struct failure *failure)
-{
-    lua_State *L = tide_state_main(bundle->state);
-    bool bug = true;
-
-    lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_failure);
-    lua_pushvalue(from, -1);
-    lua_xmove(from, L, 1);
-    if (lua_pcall(L, 1, 4, 0) == 0) {
-        snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -4));
-        snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -3));
-        failure->retryable = lua_toboolean(L, -2);
-        bug = lua_toboolean(L, -1); /* not a failure that the script passed on */
-        lua_pop(L, 4);
-    } else {
-        *failure =
-            (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true, .message = "unreadable error"};
-        lua_pop(L, 1);
-    }
-    tide_log_event(bundle->config.services->log, bug ? TIDE_LOG_ERROR : TIDE_LOG_WARN, "handler failed",
-                   tide_log_str("bundle", bundle->config.name),
-                   tide_log_str("generation", bundle->generation),
-                   tide_log_str("handler", tide_task_label(task)), tide_log_str("code", failure->code),
-                   tide_log_str("message", failure->message),
-                   tide_log_str("traceback", bug ? tide_task_traceback(task) : NULL));
 }

@@ -66,6 +66,8 @@ struct tide_bundle {
 
 /* Calls `idle` when the bundle drains and nothing is in flight. */
 void tide_bundle_check_idle(struct tide_bundle *bundle);
+/* `idle` will not be called any more. */
+void tide_bundle_stop_telling(struct tide_bundle *bundle);
 
 bool tide_bundle_start_consumers(struct tide_bundle *bundle, struct tide_err *err);
 void tide_bundle_stop_consumers(struct tide_bundle *bundle);

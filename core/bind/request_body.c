@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/copy.h"
 #include "bind/request.h"
-#include "bind/stream.h"
 
 struct body_op {
     struct tide_op op;

@@ -1,8 +1,8 @@
 /* What a spec sees of the backends beside what scripts do: messages where they lie, bytes as a source. */
 #include <string.h>
 
+#include "bind/copy.h"
 #include "bind/native.h"
-#include "bind/stream.h"
 #include "spec/internal.h"
 
 #define MAX_QUEUES 1000

@@ -1,6 +1,6 @@
 /* Sources and sinks as scripts hold them: userdata that tide.copy moves bytes between. */
-#ifndef TIDE_BIND_STREAM_H
-#define TIDE_BIND_STREAM_H
+#ifndef TIDE_BIND_COPY_H
+#define TIDE_BIND_COPY_H
 
 #include "bind/native.h"
 #include "stream/stream.h"

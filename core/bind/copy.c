@@ -1,4 +1,4 @@
-#include "bind/stream.h"
+#include "bind/copy.h"
 
 #include <stdlib.h>
 #include <string.h>

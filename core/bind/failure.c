@@ -1,0 +1,32 @@
+/* What becomes of an error that a script did not catch. */
+#include <stdio.h>
+
+#include "bind/bundle_internal.h"
+
+void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *from,
+                         struct failure *failure)
+{
+    lua_State *L = tide_state_main(bundle->state);
+    bool bug = true;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_failure);
+    lua_pushvalue(from, -1);
+    lua_xmove(from, L, 1);
+    if (lua_pcall(L, 1, 4, 0) == 0) {
+        snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -4));
+        snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -3));
+        failure->retryable = lua_toboolean(L, -2);
+        bug = lua_toboolean(L, -1); /* not a failure that the script passed on */
+        lua_pop(L, 4);
+    } else {
+        *failure =
+            (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true, .message = "unreadable error"};
+        lua_pop(L, 1);
+    }
+    tide_log_event(bundle->config.services->log, bug ? TIDE_LOG_ERROR : TIDE_LOG_WARN, "handler failed",
+                   tide_log_str("bundle", bundle->config.name),
+                   tide_log_str("generation", bundle->generation),
+                   tide_log_str("handler", tide_task_label(task)), tide_log_str("code", failure->code),
+                   tide_log_str("message", failure->message),
+                   tide_log_str("traceback", bug ? tide_task_traceback(task) : NULL));
+}
