@@ -170,7 +170,7 @@ end
 -- Stores a file: content { bytes = or path = }, options of bucket:create. Returns its id.
 function App.put(_, bucket, content, options)
   local file = assert(tide.bucket(bucket):create(options))
-  assert(tide.copy({ native = native.spec_source(App.bytes(content)) }, file))
+  assert(native.copy(native.spec_source(App.bytes(content)), file.native, -1))
   assert(file:commit())
   return file.id
 end
