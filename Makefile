@@ -5,7 +5,7 @@ CONFIGURE = cmake -S . -G Ninja $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccach
 C_FILES = $(shell find core spec/unit -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test check lint asan format clean
+.PHONY: help setup build run demo test bench check lint asan format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ demo: build ## one video through the HTTP API: upload, convert, e-mail, download
 test: build ## run every test
 	@.ci/setup test
 	@BUILD=$(BUILD) .ci/test
+
+bench: build ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate: one row)
+	@.ci/setup bench
+	@spec/bench/peers/install $(BUILD)/bench
+	@BUILD=$(BUILD) python3 -B spec/bench $(ONLY)
 
 check: lint ## format, lint, build with warnings as errors, then every test
 	@.ci/setup test
