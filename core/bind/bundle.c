@@ -143,14 +143,15 @@ bool tide_bundle_start(struct tide_bundle *bundle, bool first, struct tide_err *
     return true;
 }
 
-void tide_bundle_drain(struct tide_bundle *bundle, void (*idle)(void *arg), void *arg)
+void tide_bundle_drain(struct tide_bundle *bundle)
 {
-    bundle->draining = true;
-    bundle->idle = idle;
-    bundle->idle_arg = arg;
     tide_bundle_stop_consumers(bundle);
     tide_bundle_stop_timers(bundle);
-    tide_bundle_check_idle(bundle);
+}
+
+size_t tide_bundle_in_flight(const struct tide_bundle *bundle)
+{
+    return bundle->requests + bundle->messages + bundle->ticks;
 }
 
 static void free_declarations(struct tide_bundle *bundle)
@@ -192,13 +193,9 @@ void tide_bundle_free(struct tide_bundle *bundle)
 {
     if (!bundle)
         return;
-    bundle->draining = true;
-    bundle->idle = NULL;
-    tide_bundle_stop_consumers(bundle);
-    tide_bundle_stop_timers(bundle);
+    tide_bundle_drain(bundle);
     if (bundle->state)
         tide_state_free(bundle->state);
-    tide_bundle_stop_telling(bundle);
     tide_router_free(bundle->router);
     free(bundle->exchanges);
     free_declarations(bundle);

@@ -37,9 +37,8 @@ void tide_bundle_free(struct tide_bundle *bundle);
 /* Starts consumers and timers. `first` is true in exactly one worker of the engine: timers (`every`) run only
  * there. */
 bool tide_bundle_start(struct tide_bundle *bundle, bool first, struct tide_err *err);
-/* No new messages and timers; those in flight go on. `idle` is called from the loop when none is left (also
- * at once). */
-void tide_bundle_drain(struct tide_bundle *bundle, void (*idle)(void *arg), void *arg);
+/* No new messages and timers; those in flight go on. */
+void tide_bundle_drain(struct tide_bundle *bundle);
 
 /* Runs every timer's handler once, now, beside its interval; one that is busy is left alone. */
 void tide_bundle_tick(struct tide_bundle *bundle);
@@ -51,9 +50,15 @@ void tide_bundle_http_handler(struct tide_bundle *bundle, struct tide_http_handl
 bool tide_bundle_has_routes(const struct tide_bundle *bundle);
 
 struct tide_declaration {
-    enum { TIDE_DECLARED_ROUTE, TIDE_DECLARED_CONSUMER, TIDE_DECLARED_PUBLISHER, TIDE_DECLARED_TIMER } type;
-    const char *name; /* "GET /download", "video", "1h" */
-    const char *file; /* of the handler */
+    enum {
+        TIDE_DECLARED_ROUTE,
+        TIDE_DECLARED_CONSUMER,
+        TIDE_DECLARED_PUBLISHER,
+        TIDE_DECLARED_TIMER,
+        TIDE_DECLARED_UPSTREAM
+    } type;
+    const char *name; /* "GET /download", "video", "1h", "http://127.0.0.1:5000" */
+    const char *file; /* of the handler or of the declaration */
     int line;
 };
 size_t tide_bundle_declarations(const struct tide_bundle *bundle, const struct tide_declaration **list);

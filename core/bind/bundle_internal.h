@@ -58,16 +58,8 @@ struct tide_bundle {
     size_t exchange_slots;
     uint64_t exchange_sequence;
     size_t requests, messages, ticks; /* in flight */
-    bool started, draining;
-    void (*idle)(void *arg);
-    void *idle_arg;
-    uv_timer_t *telling_idle;
+    bool started;
 };
-
-/* Calls `idle` when the bundle drains and nothing is in flight. */
-void tide_bundle_check_idle(struct tide_bundle *bundle);
-/* `idle` will not be called any more. */
-void tide_bundle_stop_telling(struct tide_bundle *bundle);
 
 bool tide_bundle_start_consumers(struct tide_bundle *bundle, struct tide_err *err);
 void tide_bundle_stop_consumers(struct tide_bundle *bundle);

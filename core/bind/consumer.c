@@ -68,7 +68,6 @@ static void message_over(struct message *message)
     free(message->traceback);
     free(message);
     bundle->messages--;
-    tide_bundle_check_idle(bundle);
 }
 
 static void end_with_reject(struct message *message)

@@ -1,4 +1,4 @@
-/* What a bundle declares while it loads: routes, consumers, publishers, timers. */
+/* What a bundle declares while it loads: routes, consumers, publishers, timers, upstreams. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +90,14 @@ static int declare_publisher(lua_State *L)
     return 0;
 }
 
+/* declare_upstream(url, file, line): also by a handler, and then not noted */
+static int declare_upstream(lua_State *L)
+{
+    if (!tide_task_running(L))
+        note(L, tide_bind_bundle(L), TIDE_DECLARED_UPSTREAM, luaL_checkstring(L, 1), 2, 3);
+    return 0;
+}
+
 /* declare_timer(words, interval_ms, timeout_ms, file, line): index */
 static int declare_timer(lua_State *L)
 {
@@ -117,11 +125,9 @@ static int declare_timer(lua_State *L)
 void tide_bind_declare(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"declare_route", declare_route},
-        {"declare_consumer", declare_consumer},
-        {"declare_publisher", declare_publisher},
-        {"declare_timer", declare_timer},
-        {NULL, NULL},
+        {"declare_route", declare_route},         {"declare_consumer", declare_consumer},
+        {"declare_publisher", declare_publisher}, {"declare_upstream", declare_upstream},
+        {"declare_timer", declare_timer},         {NULL, NULL},
     };
 
     tide_bind_register(L, functions);

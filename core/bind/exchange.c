@@ -85,5 +85,4 @@ void tide_exchange_free(struct exchange *exchange)
     bundle->exchanges[exchange->slot] = NULL;
     free(exchange);
     bundle->requests--;
-    tide_bundle_check_idle(bundle);
 }

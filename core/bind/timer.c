@@ -20,7 +20,6 @@ static void on_tick_end(void *arg, struct tide_task *task, enum tide_task_end en
                        tide_log_str("bundle", timer->bundle->config.name),
                        tide_log_str("handler", timer->label), tide_log_str("code", err->code),
                        tide_log_str("message", err->message));
-    tide_bundle_check_idle(timer->bundle);
 }
 
 static void tick(struct timer *timer)

@@ -107,7 +107,7 @@ int tide_cli_check(struct tide_cli *cli)
 
 /* ---- routes ---- */
 
-static const char *const kinds[] = {"route", "consumes", "publishes", "every"};
+static const char *const kinds[] = {"route", "consumes", "publishes", "every", "calls"};
 
 static void print_row(const char *bundle, const struct tide_declaration *declaration)
 {

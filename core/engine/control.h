@@ -1,7 +1,8 @@
 /*
  * The line between the supervisor and one worker: a stream socketpair with short text lines. Loop thread.
- *   worker -> supervisor   "bundle NAME GENERATION", "| line of a report", "failed", "ready", "draining"
- *   supervisor -> worker   "drain"
+ *   worker -> supervisor   "bundle NAME GENERATION", "upstream NAME" (another bundle calls it), "ready";
+ *                          "| line of a report", "failed"; "draining", "idle" (nothing is in flight)
+ *   supervisor -> worker   "drain", "finish" (nothing is in flight anywhere)
  * Its end tells each side that the other one is gone.
  */
 #ifndef TIDE_ENGINE_CONTROL_H

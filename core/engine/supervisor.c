@@ -110,15 +110,30 @@ static bool prepare(struct tide_supervisor *supervisor, struct tide_err *err)
 
 /* ---- the end ---- */
 
-static void close_sockets(struct tide_supervisor *supervisor)
+static void close_socket(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* The doors first: what is in flight behind them may still call the upstreams. */
+static void close_sockets(struct tide_supervisor *supervisor, bool upstreams_too)
 {
     for (size_t i = 0; i < supervisor->listener_count; i++) {
         struct tide_listener *listener = &supervisor->listeners[i];
-        for (unsigned k = 0; listener->fds && k < supervisor->child_count; k++)
-            close(listener->fds[k]);
-        free(listener->fds);
-        listener->fds = NULL;
+
+        for (unsigned k = 0; k < supervisor->child_count; k++)
+            if (upstreams_too || !listener->upstream)
+                close_socket(&listener->fds[k]);
     }
+}
+
+/* Nobody will take what waits in a dead worker's sockets: without them the others get it. */
+static void close_sockets_of(struct tide_supervisor *supervisor, const struct tide_child *child)
+{
+    for (size_t i = 0; i < supervisor->listener_count; i++)
+        close_socket(&supervisor->listeners[i].fds[child->index]);
 }
 
 static void admin_closed(void *arg)
@@ -166,6 +181,19 @@ static void on_grace(uv_timer_t *timer)
     kill_all(supervisor);
 }
 
+void tide_supervisor_child_idle(struct tide_supervisor *supervisor)
+{
+    if (supervisor->state != TIDE_SUPERVISOR_STOPPING || supervisor->finishing)
+        return;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].running && !supervisor->children[i].idle)
+            return;
+    supervisor->finishing = true;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        tide_child_finish(&supervisor->children[i]);
+    close_sockets(supervisor, true);
+}
+
 void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
 {
     if (supervisor->state == TIDE_SUPERVISOR_STOPPING)
@@ -174,9 +202,15 @@ void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
     supervisor->exit_code = exit_code;
     uv_timer_start(&supervisor->grace, on_grace, (uint64_t)(supervisor->settings->grace_ms + KILL_AFTER_MS),
                    0);
-    for (unsigned i = 0; i < supervisor->child_count; i++)
+    if (supervisor->admin)
+        tide_http_server_drain(supervisor->admin);
+    for (unsigned i = 0; i < supervisor->child_count; i++) {
         tide_child_drain(&supervisor->children[i]);
-    close_sockets(supervisor);
+        if (!supervisor->children[i].running)
+            close_sockets_of(supervisor, &supervisor->children[i]);
+    }
+    close_sockets(supervisor, false);
+    tide_supervisor_child_idle(supervisor); /* perhaps none runs */
     finish_if_empty(supervisor);
 }
 
@@ -279,6 +313,8 @@ void tide_supervisor_child_ready(struct tide_supervisor *supervisor)
 void tide_supervisor_child_gone(struct tide_supervisor *supervisor, struct tide_child *child)
 {
     if (supervisor->state == TIDE_SUPERVISOR_STOPPING) {
+        close_sockets_of(supervisor, child);
+        tide_supervisor_child_idle(supervisor);
         finish_if_empty(supervisor);
     } else if (supervisor->state == TIDE_SUPERVISOR_STARTING && child->failed) {
         /* All workers would say the same: once is enough. */
@@ -335,6 +371,8 @@ static void release(struct tide_supervisor *supervisor)
         tide_child_release(&supervisor->children[i]);
     tide_services_close_loop(&supervisor->loop, &supervisor->log);
     tide_metrics_unmap(supervisor->metrics);
+    for (size_t i = 0; i < supervisor->listener_count; i++)
+        free(supervisor->listeners[i].fds);
     free(supervisor->listeners);
     free(supervisor->children);
     if (supervisor->admin_fd >= 0)

@@ -59,6 +59,19 @@ static void take_generation(struct tide_child *child, const char *line)
             memcpy(child->generations[i], generation, sizeof generation);
 }
 
+static void note_upstream(struct tide_supervisor *supervisor, const char *bundle)
+{
+    for (size_t i = 0; i < supervisor->listener_count; i++)
+        if (strcmp(supervisor->listeners[i].bundle, bundle) == 0)
+            supervisor->listeners[i].upstream = true;
+}
+
+static void become_idle(struct tide_child *child)
+{
+    child->idle = true;
+    tide_supervisor_child_idle(child->supervisor);
+}
+
 static void become_ready(struct tide_child *child)
 {
     if (child->state != TIDE_WORKER_STARTING)
@@ -78,10 +91,14 @@ static void on_line(void *arg, const char *line)
         tide_buf_printf(&child->report, "%s\n", line + 2);
     else if (strncmp(line, "bundle ", 7) == 0)
         take_generation(child, line + 7);
+    else if (strncmp(line, "upstream ", 9) == 0)
+        note_upstream(child->supervisor, line + 9);
     else if (strcmp(line, "failed") == 0)
         child->failed = true;
     else if (strcmp(line, "draining") == 0)
         child->state = TIDE_WORKER_DRAINING;
+    else if (strcmp(line, "idle") == 0)
+        become_idle(child);
     else if (strcmp(line, "ready") == 0)
         become_ready(child);
 }
@@ -204,7 +221,7 @@ bool tide_child_spawn(struct tide_child *child, struct tide_err *err)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return tide_err_errno(err, errno, "socketpair");
     tide_buf_reset(&child->report);
-    child->failed = false;
+    child->failed = child->idle = false;
     child->started_ms = tide_clock_monotonic_ms();
     rc = run_process(child, pair[1]);
     close(pair[1]);
@@ -228,6 +245,12 @@ void tide_child_drain(struct tide_child *child)
     uv_timer_stop(&child->respawn);
     if (child->attached)
         tide_control_send(&child->control, "drain");
+}
+
+void tide_child_finish(struct tide_child *child)
+{
+    if (child->attached)
+        tide_control_send(&child->control, "finish");
 }
 
 void tide_child_kill(struct tide_child *child)

@@ -32,6 +32,7 @@ struct tide_child {
     bool running;  /* the process is not reaped yet */
     bool attached; /* the control socket is not at its end yet */
     bool failed;   /* it told why it can't start */
+    bool idle;     /* it drains and has nothing in flight */
     int pid;
     int slab_fd;
     struct tide_metrics *slab;
@@ -44,7 +45,8 @@ struct tide_listener {
     const char *bundle;
     char host[256];
     int port;
-    int *fds; /* one a worker */
+    int *fds;      /* one a worker; -1: closed */
+    bool upstream; /* a bundle calls it, as the workers told: closed last */
 };
 
 enum tide_supervisor_state { TIDE_SUPERVISOR_STARTING, TIDE_SUPERVISOR_RUNNING, TIDE_SUPERVISOR_STOPPING };
@@ -56,6 +58,7 @@ struct tide_supervisor {
     uv_loop_t loop;
     enum tide_supervisor_state state;
     int exit_code;
+    bool finishing;
     int64_t started_ms;
     int lock_fd, settings_fd, admin_fd, admin_port;
     struct tide_listener *listeners;
@@ -74,10 +77,12 @@ bool tide_child_init(struct tide_supervisor *supervisor, struct tide_child *chil
 void tide_child_release(struct tide_child *child);
 bool tide_child_spawn(struct tide_child *child, struct tide_err *err);
 void tide_child_drain(struct tide_child *child);
+void tide_child_finish(struct tide_child *child);
 void tide_child_kill(struct tide_child *child);
 
 /* supervisor.c, called by the children */
 void tide_supervisor_child_ready(struct tide_supervisor *supervisor);
+void tide_supervisor_child_idle(struct tide_supervisor *supervisor);
 void tide_supervisor_child_gone(struct tide_supervisor *supervisor, struct tide_child *child);
 void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code);
 

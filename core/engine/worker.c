@@ -1,12 +1,14 @@
 #include "engine/worker.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,153 +17,23 @@
 #include "engine/services.h"
 #include "engine/settings_table.h"
 #include "engine/supervisor_internal.h"
+#include "engine/worker_internal.h"
+#include "http/url.h"
 
-#define DRAIN_POLL_MS 10
 #define MAX_REPORT 65536
-
-/* A bundle as this worker runs it. */
-struct hosted {
-    struct worker *worker;
-    const struct tide_settings_bundle *settings;
-    struct tide_bundle *bundle;
-    struct tide_http_server *server;
-    int listen_fd; /* -1: none */
-    bool idle;
-};
-
-struct worker {
-    unsigned index;
-    struct tide_settings settings;
-    struct tide_log log;
-    struct tide_metrics *metrics;
-    uv_loop_t loop;
-    struct tide_control control;
-    struct tide_services services;
-    struct hosted *hosted;
-    size_t hosted_count;
-    uv_signal_t term, interrupt;
-    uv_timer_t grace, poll;
-    bool draining, closing;
-    size_t servers_open;
-};
-
-/* ---- the end: quiesce, wait, close ---- */
-
-static void close_everything(struct worker *worker);
-
-static bool all_idle(const struct worker *worker)
-{
-    for (size_t i = 0; i < worker->hosted_count; i++) {
-        const struct hosted *hosted = &worker->hosted[i];
-        if (!hosted->idle || (hosted->server && tide_http_server_active(hosted->server) > 0))
-            return false;
-    }
-    return true;
-}
-
-static void on_poll(uv_timer_t *timer)
-{
-    struct worker *worker = timer->data;
-
-    if (all_idle(worker))
-        close_everything(worker);
-}
-
-static size_t count_active(const struct worker *worker)
-{
-    size_t active = 0;
-
-    for (size_t i = 0; i < worker->hosted_count; i++)
-        if (worker->hosted[i].server)
-            active += tide_http_server_active(worker->hosted[i].server);
-    return active;
-}
-
-static void on_grace(uv_timer_t *timer)
-{
-    struct worker *worker = timer->data;
-
-    tide_log_event(&worker->log, TIDE_LOG_WARN,
-                   "grace time is over: what is in flight is handed back or cut off",
-                   tide_log_int("requests", (int64_t)count_active(worker)),
-                   tide_log_int("grace_ms", worker->settings.grace_ms));
-    close_everything(worker);
-}
-
-static void on_idle(void *arg)
-{
-    struct hosted *hosted = arg;
-
-    hosted->idle = true;
-    if (all_idle(hosted->worker))
-        close_everything(hosted->worker);
-}
-
-static void drain(struct worker *worker)
-{
-    if (worker->draining)
-        return;
-    worker->draining = true;
-    tide_control_send(&worker->control, "draining");
-    uv_timer_start(&worker->grace, on_grace, (uint64_t)worker->settings.grace_ms, 0);
-    uv_timer_start(&worker->poll, on_poll, DRAIN_POLL_MS, DRAIN_POLL_MS);
-    for (size_t i = 0; i < worker->hosted_count; i++) {
-        struct hosted *hosted = &worker->hosted[i];
-        if (hosted->server)
-            tide_http_server_quiesce(hosted->server);
-        if (hosted->listen_fd >= 0)
-            close(hosted->listen_fd); /* so that another engine can have the port at once */
-        hosted->listen_fd = -1;
-    }
-    for (size_t i = 0; i < worker->hosted_count; i++)
-        tide_bundle_drain(worker->hosted[i].bundle, on_idle, &worker->hosted[i]);
-}
-
-static void close_stores(struct worker *worker)
-{
-    for (size_t i = 0; i < worker->hosted_count; i++)
-        tide_bundle_free(worker->hosted[i].bundle);
-    tide_services_close(&worker->services);
-    uv_close((uv_handle_t *)&worker->term, NULL);
-    uv_close((uv_handle_t *)&worker->interrupt, NULL);
-    uv_close((uv_handle_t *)&worker->grace, NULL);
-    uv_close((uv_handle_t *)&worker->poll, NULL);
-    tide_control_close(&worker->control);
-}
-
-static void on_server_closed(void *arg)
-{
-    struct hosted *hosted = arg;
-
-    hosted->server = NULL;
-    if (--hosted->worker->servers_open == 0)
-        close_stores(hosted->worker);
-}
-
-static void close_everything(struct worker *worker)
-{
-    if (worker->closing)
-        return;
-    worker->closing = true;
-    uv_timer_stop(&worker->grace);
-    uv_timer_stop(&worker->poll);
-    worker->servers_open = 1;
-    for (size_t i = 0; i < worker->hosted_count; i++) {
-        if (!worker->hosted[i].server)
-            continue;
-        worker->servers_open++;
-        tide_http_server_close(worker->hosted[i].server, on_server_closed, &worker->hosted[i]);
-    }
-    if (--worker->servers_open == 0)
-        close_stores(worker);
-}
 
 /* ---- what it is told ---- */
 
 static void on_line(void *arg, const char *line)
 {
-    if (strcmp(line, "drain") == 0)
-        drain(arg);
+    struct worker *worker = arg;
+
+    if (strcmp(line, "drain") == 0) {
+        worker->alone = false;
+        tide_worker_drain(worker);
+    } else if (strcmp(line, "finish") == 0) {
+        tide_worker_finish(worker);
+    }
 }
 
 static void on_supervisor_gone(void *arg)
@@ -170,13 +42,17 @@ static void on_supervisor_gone(void *arg)
 
     if (!worker->draining)
         tide_log_write(&worker->log, TIDE_LOG_WARN, "the supervisor is gone: draining", NULL, 0);
-    drain(worker);
+    tide_worker_drain_alone(worker);
 }
 
+/* From somebody else than the supervisor. */
 static void on_term(uv_signal_t *handle, int number)
 {
+    struct worker *worker = handle->data;
+
     (void)number;
-    drain(handle->data);
+    if (!worker->draining)
+        tide_worker_drain_alone(worker);
 }
 
 /* Ctrl-C goes to every process of the terminal: the supervisor's to handle. */
@@ -286,6 +162,29 @@ static bool load_bundle(struct hosted *hosted, struct tide_buf *report)
     return false;
 }
 
+static int port_of(int listen_fd)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+
+    if (listen_fd < 0 || getsockname(listen_fd, (struct sockaddr *)&bound, &len) != 0)
+        return -1;
+    return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                             : ((struct sockaddr_in *)&bound)->sin_port);
+}
+
+/* By the port alone: the same machine has many names, and one listener too many is no harm. */
+static void note_upstreams(struct worker *worker, const struct tide_bundle *caller)
+{
+    const struct tide_declaration *list;
+    size_t count = tide_bundle_declarations(caller, &list);
+
+    for (size_t k = 0; k < count; k++)
+        for (size_t i = 0; list[k].type == TIDE_DECLARED_UPSTREAM && i < worker->hosted_count; i++)
+            if (port_of(worker->hosted[i].listen_fd) == tide_url_port(list[k].name))
+                worker->hosted[i].upstream = true;
+}
+
 static bool serve(struct hosted *hosted, struct tide_err *err)
 {
     struct worker *worker = hosted->worker;
@@ -315,6 +214,8 @@ static bool start(struct worker *worker, struct tide_buf *report)
         if (!load_bundle(&worker->hosted[i], report))
             return false;
     for (size_t i = 0; i < worker->hosted_count; i++)
+        note_upstreams(worker, worker->hosted[i].bundle);
+    for (size_t i = 0; i < worker->hosted_count; i++)
         if (!serve(&worker->hosted[i], &err) ||
             !tide_bundle_start(worker->hosted[i].bundle, worker->index == 0, &err)) {
             tide_buf_printf(report, "%s: %s\n", worker->hosted[i].settings->name, err.message);
@@ -331,6 +232,10 @@ static void say_ready(struct worker *worker)
         snprintf(line, sizeof line, "bundle %s %s", worker->hosted[i].settings->name,
                  tide_bundle_generation(worker->hosted[i].bundle));
         tide_control_send(&worker->control, line);
+        if (worker->hosted[i].upstream) {
+            snprintf(line, sizeof line, "upstream %s", worker->hosted[i].settings->name);
+            tide_control_send(&worker->control, line);
+        }
     }
     tide_control_send(&worker->control, "ready");
 }

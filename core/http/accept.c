@@ -7,7 +7,8 @@
 
 #include "http/connection.h"
 
-#define MAX_ACCEPTS 64 /* in a row */
+#define MAX_ACCEPTS 64   /* in a row */
+#define MAX_WAITING 4096 /* what a listening socket holds */
 #define BUCKETS 1024
 
 /* ---- connections per address ---- */
@@ -239,14 +240,12 @@ static void pause_accepting(struct tide_http_server *server, int failure)
                    tide_log_str("server", server->name), tide_log_str("reason", strerror(failure)));
 }
 
-static void on_listen(uv_poll_t *poll, int status, int events)
+/* False: none is left, or none can be taken now. */
+static bool accept_some(struct tide_http_server *server)
 {
-    struct tide_http_server *server = poll->data;
     struct sockaddr_storage peer;
     int i, fd;
 
-    (void)status;
-    (void)events;
     for (i = 0; i < MAX_ACCEPTS; i++) {
         socklen_t len = sizeof peer;
 
@@ -256,8 +255,23 @@ static void on_listen(uv_poll_t *poll, int status, int events)
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             pause_accepting(server, errno);
         if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
-            break;
+            return false;
     }
+    return true;
+}
+
+static void on_listen(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    accept_some(poll->data);
+}
+
+void tide_http_accept_waiting(struct tide_http_server *server)
+{
+    for (int i = 0; i < MAX_WAITING / MAX_ACCEPTS && accept_some(server); i++)
+        ;
+    tide_http_accept_stop(server); /* out of descriptors, it would try again */
 }
 
 void tide_http_accept_drop(struct tide_http_server *server)

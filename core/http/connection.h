@@ -97,7 +97,7 @@ struct tide_http_server {
     bool running;     /* inside MHD_run */
     bool need_run;
     bool accept_paused; /* out of descriptors */
-    bool quiescing, closing;
+    bool draining, quiescing, closing;
     uint64_t id_base; /* random; with id_count it makes request ids */
     uint32_t id_count;
     void (*closed)(void *arg);
@@ -233,6 +233,7 @@ void tide_http_reject_count(struct tide_http_server *server, enum tide_http_reje
 /* accept.c */
 void tide_http_accept_start(struct tide_http_server *server);
 void tide_http_accept_stop(struct tide_http_server *server);
+void tide_http_accept_waiting(struct tide_http_server *server); /* then stops */
 /* Forgets the accepted ones, whose sockets libmicrohttpd has closed. */
 void tide_http_accept_drop(struct tide_http_server *server);
 struct tide_http_addresses *tide_http_addresses_new(void);

@@ -9,6 +9,7 @@
 #define WINDOW_MS (10 * 1000)
 #define ABORT_MS 2000
 #define IDLE_LOOK_MS 1000
+#define LAST_CHANCE_MS 1000 /* for a first request once the server has stopped accepting */
 
 static void end_head(struct tide_http_connection *connection)
 {
@@ -25,6 +26,8 @@ static void check_fresh(struct tide_http_connection *connection, uint64_t waited
 {
     struct tide_http_progress progress;
 
+    if (connection->server->quiescing && waited >= LAST_CHANCE_MS)
+        shutdown(connection->fd, SHUT_RD); /* what is in the socket is still served */
     if (waited < (uint64_t)connection->server->config.limits.head_timeout_ms)
         return;
     if (tide_http_progress_get(connection->fd, &progress) && progress.received > 0)

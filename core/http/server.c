@@ -264,21 +264,31 @@ size_t tide_http_server_active(const struct tide_http_server *server)
 
 /* ---- end ---- */
 
+size_t tide_http_server_connections(const struct tide_http_server *server)
+{
+    return server->connection_count;
+}
+
+void tide_http_server_drain(struct tide_http_server *server)
+{
+    server->draining = true;
+}
+
 void tide_http_server_quiesce(struct tide_http_server *server)
 {
     struct tide_link *link;
 
     if (server->quiescing)
         return;
-    server->quiescing = true;
-    tide_http_accept_stop(server);
+    server->draining = server->quiescing = true;
+    tide_http_accept_waiting(server);
     /* Ends the reading side only: a request that is already in the socket is still served, with
      * Connection: close. */
     for (link = server->connections.next; link != &server->connections; link = link->next) {
         struct tide_http_connection *connection =
             CONTAINER(link, struct tide_http_connection, in_connections);
 
-        if (connection->phase == CONNECTION_IDLE || connection->phase == CONNECTION_FRESH)
+        if (connection->phase == CONNECTION_IDLE)
             shutdown(connection->fd, SHUT_RD);
     }
 }

@@ -62,8 +62,12 @@ struct tide_http_server_config {
 
 struct tide_http_server *tide_http_server_start(uv_loop_t *loop, const struct tide_http_server_config *config,
                                                 struct tide_err *err);
-/* Stops accepting, closes idle keep-alive connections; requests in flight go on, with Connection: close. */
+/* From now on answers carry Connection: close; connections are still accepted. */
+void tide_http_server_drain(struct tide_http_server *server);
+/* Drains, takes the connections that wait, and stops accepting. Idle keep-alive connections are closed; a
+ * fresh one has another second for its first request. All are answered when none is left. */
 void tide_http_server_quiesce(struct tide_http_server *server);
+size_t tide_http_server_connections(const struct tide_http_server *server);
 size_t
 tide_http_server_active(const struct tide_http_server *server); /* requests between on_request and on_end */
 /* Ends every connection (on_gone, on_end run), then calls `closed` from the loop and frees the server. */

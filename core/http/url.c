@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static int hex_digit(char c)
 {
@@ -154,4 +155,22 @@ const char *tide_query_get(const struct tide_query *query, const char *name)
         if (strcmp(query->pairs[i].name, name) == 0)
             return query->pairs[i].value;
     return NULL;
+}
+
+int tide_url_port(const char *url)
+{
+    int port = strncasecmp(url, "http://", 7) == 0 ? 80 : strncasecmp(url, "https://", 8) == 0 ? 443 : 0;
+    const char *host = url + (port == 80 ? 7 : 8), *end, *colon;
+    char *stop;
+    long given;
+
+    if (port == 0)
+        return 0;
+    end = host + strcspn(host, "/?#");
+    colon = *host == '[' ? strchr(host, ']') : host;
+    colon = colon ? memchr(colon, ':', (size_t)(end - colon)) : NULL;
+    if (!colon || colon > end)
+        return port;
+    given = strtol(colon + 1, &stop, 10);
+    return stop == end && given > 0 && given <= 65535 ? (int)given : 0;
 }

@@ -25,6 +25,9 @@ TIDE_WARN_UNUSED bool tide_url_decode(const char *text, size_t len, enum tide_ur
 /* Appends text with everything but unreserved characters as %XX (spaces become %20). */
 bool tide_url_encode(struct tide_buf *out, const char *text, size_t len);
 
+/* The port of an http or https URL, its scheme's when none is given; 0 when it is neither. */
+int tide_url_port(const char *url);
+
 struct tide_query_pair {
     const char *name;  /* decoded, NUL-terminated, not empty */
     const char *value; /* decoded; "" when there was no '=' */

@@ -1,7 +1,7 @@
 -- The HTTP client, and upstreams: another service behind a base URL.
 local native, load = ...
 
-local api, json = load "api", load "json"
+local api, json, report = load "api", load "json", load "report"
 local cjson = native.cjson
 local Failure = load "failure"
 
@@ -74,6 +74,7 @@ function Upstream:forward(req)
 end
 
 local function upstream(url)
+  native.declare_upstream(url, report.caller(1))
   return setmetatable({ base = (url:gsub("/+$", "")) }, Upstream)
 end
 

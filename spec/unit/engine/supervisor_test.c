@@ -38,6 +38,7 @@ struct engine {
     char dir[64];
     char log[96];
     const char *data;
+    const char *inner; /* address of the bundle "inner", or NULL: there is none */
     pid_t pid;
     int web, admin; /* ports */
     int ready[2];   /* a pipe: the ports, once it is ready */
@@ -105,7 +106,7 @@ static void tell_ports(void *arg, const struct tide_supervisor_listener *listene
 static int run_engine(struct engine *engine, const char *const *settings)
 {
     struct tide_supervisor_options options = {.ready = tell_ports, .arg = engine};
-    struct tide_settings_override overrides[8];
+    struct tide_settings_override overrides[10];
     struct tide_settings_input input = {.overrides = overrides};
     struct tide_settings loaded;
     struct tide_buf report;
@@ -113,6 +114,9 @@ static int run_engine(struct engine *engine, const char *const *settings)
     for (; *settings; settings += 2)
         overrides[input.override_count++] =
             (struct tide_settings_override){settings[0], settings[1], settings[0]};
+    if (engine->inner)
+        overrides[input.override_count++] =
+            (struct tide_settings_override){"listen.inner", engine->inner, "listen.inner"};
     tide_buf_init(&report, 65536);
     if (!tide_settings_load(&loaded, &input, &report)) {
         fprintf(stderr, "%s", report.data);
@@ -197,19 +201,28 @@ static size_t count_in_log(const struct engine *engine, const char *text)
 
 /* ---- its clients ---- */
 
-static int ask(int port, const char *path)
+/* A connection; -1 when nobody listens. */
+static int reach(int port)
 {
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {.tv_sec = 20};
-    char request[256];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
-        close(fd);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int ask(int port, const char *path)
+{
+    char request[256];
+    int fd = reach(port);
+
+    if (fd < 0)
         return -1;
-    }
     snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", path);
     assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
     return fd;
@@ -258,6 +271,17 @@ static void wait_ready(struct engine *engine, int status)
     }
 }
 
+static void wait_log(const struct engine *engine, const char *text)
+{
+    int64_t until = tide_clock_monotonic_ms() + 10000;
+
+    while (count_in_log(engine, text) == 0) {
+        if (tide_clock_monotonic_ms() > until)
+            fail_msg("the log does not say '%s'", text);
+        usleep(2000);
+    }
+}
+
 /* ---- the tests ---- */
 
 static void serves_and_stops(void **state)
@@ -281,6 +305,20 @@ static void serves_and_stops(void **state)
     assert_int_equal(count_in_log(engine, "worker exited"), 0); /* it is logged with another status than 0 */
     assert_int_equal(count_in_log(engine, "ERROR"), 0);         /* of a sanitizer */
     assert_int_equal(get(engine, engine->web, "/here"), -1);
+}
+
+/* Requests in flight point into the lists of what is declared. */
+static void a_handler_declares_nothing(void **state)
+{
+    struct engine *engine = *state;
+
+    write_file(engine->dir, "scripts/web/init.lua",
+               "tide.route('GET /declare', function() tide.route('GET /late', function() end) end)\n");
+    start(engine, "1", "5s");
+    assert_int_equal(get(engine, engine->web, "/declare"), 500);
+    assert_int_equal(get(engine, engine->web, "/late"), 404);
+    assert_int_equal(count_in_log(engine, "declares, so it stands at the top of a file"), 1);
+    assert_int_equal(stop(engine), 0);
 }
 
 static void replaces_a_killed_worker(void **state)
@@ -344,6 +382,131 @@ static void stops_at_once_when_told_twice(void **state)
     assert_int_equal(wait_end(engine), 0);
     assert_true(tide_clock_monotonic_ms() - before < 3000);
     assert_int_not_equal(hear(engine, slow), 200);
+}
+
+static int free_port(void)
+{
+    struct sockaddr_in bound = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof bound;
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&bound, sizeof bound), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &len), 0);
+    close(fd);
+    return ntohs(bound.sin_port);
+}
+
+/* The bundle "web" sleeps and then calls the bundle "inner". */
+static void write_callers(struct engine *engine)
+{
+    static char address[32];
+    char path[160], text[512];
+
+    snprintf(address, sizeof address, "127.0.0.1:%d", free_port());
+    engine->inner = address;
+    snprintf(path, sizeof path, "%s/scripts/inner", engine->dir);
+    mkdir(path, 0700);
+    write_file(path, "init.lua", "tide.route('GET /answer', function() return { inner = true } end)\n");
+    snprintf(text, sizeof text,
+             "local inner = tide.upstream 'http://%s'\n"
+             "tide.route('GET /relay/{ms}', function(req)\n"
+             "  tide.sleep(req.params.ms .. 'ms')\n"
+             "  return inner:get('/answer')\n"
+             "end)\n",
+             address);
+    write_file(engine->dir, "scripts/web/init.lua", text);
+}
+
+/* SIGTERM closes the doors, not what the requests in flight behind them still call, in whatever worker. */
+static void serves_upstreams_until_nothing_is_in_flight(void **state)
+{
+    enum { REQUESTS = 16 };
+    struct engine *engine = *state;
+    int slow[REQUESTS];
+
+    write_callers(engine);
+    start(engine, "2", "10s");
+    for (int i = 0; i < REQUESTS; i++)
+        slow[i] = ask(engine->web, "/relay/700");
+    usleep(200000);
+    kill(engine->pid, SIGTERM);
+    wait_ready(engine, 503);
+    assert_non_null(strstr(engine->answer, "the engine is stopping"));
+    assert_non_null(strstr(engine->answer, "Connection: close"));
+    assert_int_equal(get(engine, engine->web, "/relay/1"), -1);
+    for (int i = 0; i < REQUESTS; i++) {
+        assert_int_equal(hear(engine, slow[i]), 200);
+        assert_non_null(strstr(engine->answer, "{\"inner\":true}"));
+    }
+    assert_int_equal(wait_end(engine), 0);
+    assert_int_equal(count_in_log(engine, "grace time is over"), 0);
+}
+
+/* A client that has connected may send its first request a moment later; one that is silent is not waited
+ * for. */
+static void answers_who_has_just_connected(void **state)
+{
+    static const char request[] = "GET /here HTTP/1.1\r\nHost: test\r\n\r\n";
+    struct engine *engine = *state;
+
+    start(engine, "1", "10s");
+    int late = reach(engine->web), silent = reach(engine->web);
+    kill(engine->pid, SIGTERM);
+    wait_ready(engine, 503);
+    assert_int_equal(send(late, request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
+    assert_int_equal(hear(engine, late), 200);
+    assert_non_null(strstr(engine->answer, "Connection: close"));
+    assert_int_equal(hear(engine, silent), 0);
+    assert_int_equal(wait_end(engine), 0);
+    assert_int_equal(count_in_log(engine, "grace time is over"), 0);
+}
+
+/* A worker that is told to end by somebody else does so in the same way, and is replaced. */
+static void a_worker_drains_alone(void **state)
+{
+    struct engine *engine = *state;
+
+    write_callers(engine);
+    start(engine, "1", "10s");
+    int slow = ask(engine->web, "/relay/300");
+    usleep(100000);
+    pid_t before = pid_of(engine, 0);
+    kill(before, SIGTERM);
+    assert_int_equal(hear(engine, slow), 200);
+    wait_ready(engine, 503);
+    wait_ready(engine, 200);
+    assert_int_not_equal(pid_of(engine, 0), before);
+    assert_int_equal(get(engine, engine->web, "/relay/1"), 200);
+    assert_int_equal(stop(engine), 0);
+}
+
+/* What a consumer has not finished within the grace is the next engine's, and costs it no attempt. */
+static void hands_messages_back_after_the_grace(void **state)
+{
+    static const char consumer[] = "local q = tide.queue('work', { n = 'integer' })\n"
+                                   "tide.route('GET /put', function()\n"
+                                   "  assert(q:publish { n = 1 })\n"
+                                   "  return { put = true }\n"
+                                   "end)\n"
+                                   "q:consume(function(job, about)\n"
+                                   "  tide.log.info('got it', { attempt = about.attempt })\n"
+                                   "  %s\n"
+                                   "end)\n";
+    struct engine *engine = *state;
+    char text[1024];
+
+    snprintf(text, sizeof text, consumer, "tide.sleep '15s'");
+    write_file(engine->dir, "scripts/web/init.lua", text);
+    start(engine, "1", "200ms");
+    assert_int_equal(get(engine, engine->web, "/put"), 200);
+    wait_log(engine, "got it");
+    assert_int_equal(stop(engine), 0);
+    snprintf(text, sizeof text, consumer, "");
+    write_file(engine->dir, "scripts/web/init.lua", text);
+    start(engine, "1", "5s");
+    wait_log(engine, "\"outcome\":\"ack\"");
+    assert_int_equal(count_in_log(engine, "\"attempt\":1"), 2); /* said by the script and by the engine */
+    assert_int_equal(stop(engine), 0);
 }
 
 static void workers_die_with_their_supervisor(void **state)
@@ -448,10 +611,15 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(serves_and_stops, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_handler_declares_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_a_killed_worker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finishes_what_is_in_flight, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cuts_off_after_the_grace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stops_at_once_when_told_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(serves_upstreams_until_nothing_is_in_flight, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(answers_who_has_just_connected, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_worker_drains_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hands_messages_back_after_the_grace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(workers_die_with_their_supervisor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_second_engine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_who_holds_its_port, set_up, tear_down),

@@ -130,6 +130,20 @@ static void refuses_bad_queries(void **state)
     assert_null(query.memory);
 }
 
+static void finds_the_port(void **state)
+{
+    (void)state;
+    assert_int_equal(tide_url_port("http://127.0.0.1:5000"), 5000);
+    assert_int_equal(tide_url_port("http://auth:5000/v1?x=a:9"), 5000);
+    assert_int_equal(tide_url_port("HTTPS://auth/a:b"), 443);
+    assert_int_equal(tide_url_port("http://auth"), 80);
+    assert_int_equal(tide_url_port("http://[::1]:8081/x"), 8081);
+    assert_int_equal(tide_url_port("http://[::1]"), 80);
+    assert_int_equal(tide_url_port("http://auth:"), 0);
+    assert_int_equal(tide_url_port("http://auth:99999"), 0);
+    assert_int_equal(tide_url_port("ftp://auth:21"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +154,7 @@ int main(void)
         cmocka_unit_test(parses_a_query),
         cmocka_unit_test(an_empty_query_holds_nothing),
         cmocka_unit_test(refuses_bad_queries),
+        cmocka_unit_test(finds_the_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
