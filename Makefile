@@ -5,7 +5,7 @@ CONFIGURE = cmake -S . -G Ninja $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccach
 C_FILES = $(shell find core spec/unit -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test bench check lint asan format clean
+.PHONY: help setup build run demo test bench check lint asan docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,11 +44,16 @@ lint: ## format and lint only
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --std=c11 -I core \
 	    --suppressions-list=.ci/cppcheck -j2 core
+	luacheck --quiet --std luajit --max-line-length 150 --exclude-files core/script/lua/sandbox.lua -- \
+	    core/bind/lua core/script/lua
 	luacheck --quiet --std luajit --read-globals tide --max-line-length 150 --exclude-files '**/spec/**' -- scripts
 	luacheck --quiet --std luajit+busted --read-globals tide --max-line-length 150 -- scripts/*/spec spec/tide
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' test
+
+docs: build ## write docs/lua-api.md from the description of the API
+	@$(BUILD)/tidemill types --reference >docs/lua-api.md
 
 format: ## format the C sources
 	@.ci/setup check

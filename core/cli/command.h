@@ -71,5 +71,9 @@ int tide_cli_user(struct tide_cli *cli);
 int tide_cli_queue(struct tide_cli *cli);
 int tide_cli_test(struct tide_cli *cli);
 int tide_cli_new(struct tide_cli *cli);
+int tide_cli_types(struct tide_cli *cli);
+
+/* Writes DIR/.types/tide.lua and, unless there is one, DIR/.luarc.json. False: told on stderr. */
+bool tide_cli_write_types(const char *dir);
 
 #endif

@@ -1,5 +1,7 @@
 #include "cli/help.h"
 
+#include "bind/reference.h"
+
 void tide_help_all(FILE *out, const struct tide_command *commands, size_t count)
 {
     fputs("tidemill " TIDE_VERSION ": runs bundles of Lua scripts as HTTP services and queue consumers\n\n"
@@ -7,7 +9,7 @@ void tide_help_all(FILE *out, const struct tide_command *commands, size_t count)
           out);
     for (size_t i = 0; i < count; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("  help       COMMAND or settings\n\n"
+    fputs("  help       COMMAND, settings, or a name of the Lua API: tide, tide.queue\n\n"
           "tidemill COMMAND --help tells its options. Exit codes: 0 good, 1 failed, 2 wrong usage.\n",
           out);
 }
@@ -40,4 +42,21 @@ void tide_help_command(FILE *out, const struct tide_command *command)
         fputs("\nsettings (tidemill help settings lists all):\n", out);
         print_options(out, tide_settings_options);
     }
+}
+
+int tide_help_api(const char *name)
+{
+    struct tide_buf text;
+    struct tide_err err;
+    bool good;
+
+    tide_buf_init(&text, 1 << 20);
+    good = tide_reference_help(name, &text, &err);
+    if (good)
+        fputs(text.data, stdout);
+    tide_buf_release(&text);
+    if (good)
+        return TIDE_EXIT_GOOD;
+    tide_cli_fail("%s", err.message);
+    return TIDE_EXIT_USAGE;
 }

@@ -8,5 +8,7 @@
 
 void tide_help_all(FILE *out, const struct tide_command *commands, size_t count);
 void tide_help_command(FILE *out, const struct tide_command *command);
+/* The Lua API, or one name of it ("tide.queue"), on the standard output. The exit code. */
+int tide_help_api(const char *name);
 
 #endif

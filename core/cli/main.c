@@ -46,6 +46,9 @@ static const struct tide_option queue_options[] = {
 static const struct tide_option new_options[] = {{"dir", 'd', "DIR", "directory of the bundles (scripts)"},
                                                  {0}};
 
+static const struct tide_option types_options[] = {
+    {"reference", 0, NULL, "the reference of the API as Markdown, on the standard output"}, {0}};
+
 static const struct tide_command commands[] = {
     {"run", "", 0, 0, "serve in the foreground until SIGTERM or Ctrl-C (a second one stops at once)", NULL,
      run_options, true, tide_cli_run},
@@ -76,6 +79,10 @@ static const struct tide_command commands[] = {
      queue_options, true, tide_cli_queue},
     {"new", "NAME", 1, 1, "make a bundle with a route, a consumer and a spec", NULL, new_options, false,
      tide_cli_new},
+    {"types", "[DIR]", 0, 1, "write the Lua API as annotations for editors (LuaLS)",
+     "  tidemill types           on the standard output\n"
+     "  tidemill types scripts   scripts/.types/tide.lua and, when there is none, scripts/.luarc.json\n",
+     types_options, false, tide_cli_types},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -124,10 +131,11 @@ static int help(int argc, char **argv)
         return TIDE_EXIT_GOOD;
     }
     command = find_command(argv[0]);
-    if (!command)
-        return unknown_command(argv[0]);
-    tide_help_command(stdout, command);
-    return TIDE_EXIT_GOOD;
+    if (command) {
+        tide_help_command(stdout, command);
+        return TIDE_EXIT_GOOD;
+    }
+    return strncmp(argv[0], "tide", 4) == 0 ? tide_help_api(argv[0]) : unknown_command(argv[0]);
 }
 
 static int run_command(const struct tide_command *command, int argc, char **argv)

@@ -81,7 +81,7 @@ end)]],
     name = "tide.retry",
     doc = "What a consumer's handler returns to get the message again.",
     params = {
-      { name = "why", type = "tide.Failure", doc = "a failure, or options", fields = {
+      { name = "why", type = "tide.Failure", optional = true, doc = "a failure, or options", fields = {
         { name = "after", type = "duration", optional = true, doc = "when; by default after the consumer's backoff" },
         { name = "code", type = "string", default = "retry", doc = "shown in the log and with a dead letter" },
         { name = "message", type = "string", default = "the handler asked for a retry", doc = "the same" },
