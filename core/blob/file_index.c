@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 
 #define BUSY_MS 10000
 #define MAX_RESULT (16 * 1024 * 1024) /* bytes of one find */
@@ -99,7 +100,7 @@ static bool set_wal(sqlite3 *db, struct tide_err *err)
 
 static bool open_connection(struct connection *c, const char *path, struct tide_err *err)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
 
     if (sqlite3_open_v2(path, &c->db, flags, NULL) != SQLITE_OK) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "%s: %s", path,
@@ -123,8 +124,8 @@ struct tide_blob_index *tide_blob_index_open(const char *path, struct tide_err *
     }
     pthread_mutex_init(&index->reads.lock, NULL);
     pthread_mutex_init(&index->changes.lock, NULL);
-    if (open_connection(&index->changes, path, err) && execute(index->changes.db, schema, err) &&
-        open_connection(&index->reads, path, err))
+    if (tide_file_make_private(path, err) && open_connection(&index->changes, path, err) &&
+        execute(index->changes.db, schema, err) && open_connection(&index->reads, path, err))
         return index;
     tide_err_prefix(err, "%s", path);
     tide_blob_index_close(index);

@@ -6,6 +6,7 @@ local config = tide.config {
 local videos, mp3s = tide.bucket "videos", tide.bucket "mp3s"
 local shape = { video_fid = "id", mp3_fid = "id?", username = "string" }
 local video_queue, mp3_queue = tide.queue("video", shape), tide.queue("mp3", shape)
+local none = tide.json.null -- takes a key out of the metadata: a dead letter that is retried has its failure behind it
 
 -- A message that came twice finds the MP3 of the first time: its id follows from the video's.
 local function convert(video, owner)
@@ -17,7 +18,7 @@ local function convert(video, owner)
   assert(tide.media.transcode(video, mp3, {
     quality = config.quality, title = video.stem, max_duration = config.max_duration,
     on_progress = function(percent)
-      video:annotate { state = "PROGRESSING", percent = percent }
+      video:annotate { state = "PROGRESSING", percent = percent, code = none, reason = none }
     end,
   }))
   local stored, err = mp3:commit()
@@ -26,12 +27,12 @@ end
 
 -- The message goes to the dead letters: tell its owner why.
 local function failed(job, err)
-  videos:annotate(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = tide.json.null })
+  videos:annotate(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = none })
 end
 
 video_queue:consume({ concurrency = 1, attempts = 5, timeout = "25m", on_dead = failed }, function(job)
   local video = assert(videos:open(job.video_fid))
   local mp3_fid = convert(video, job.username)
   assert(mp3_queue:publish { video_fid = job.video_fid, mp3_fid = mp3_fid, username = job.username })
-  assert(video:annotate { state = "COMPLETE", mp3_fid = mp3_fid, percent = 100 })
+  assert(video:annotate { state = "COMPLETE", mp3_fid = mp3_fid, percent = 100, code = none, reason = none })
 end)
