@@ -30,6 +30,7 @@ struct run {
     struct tide_bundle *spec; /* the state in which busted runs */
     struct app *apps;
     struct tide_spec_counts *counts;
+    int64_t ahead_ms; /* how far the spec has moved the clock on */
     bool over, good;
 };
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bind/copy.h"
+#include "base/clock.h"
 #include "bind/native.h"
 #include "spec/internal.h"
 
@@ -95,6 +96,16 @@ static int spec_metrics(lua_State *L)
     return 1;
 }
 
+/* spec_advance(ms): moves the wall clock on, until the end of the run */
+static int spec_advance(lua_State *L)
+{
+    int64_t ms = (int64_t)luaL_checknumber(L, 1);
+
+    tide_spec_run_of(L)->ahead_ms += ms;
+    tide_clock_advance_ms(ms);
+    return 0;
+}
+
 void tide_spec_look_functions(lua_State *L, struct run *run)
 {
     static const luaL_Reg functions[] = {
@@ -102,6 +113,7 @@ void tide_spec_look_functions(lua_State *L, struct run *run)
         {"spec_messages", spec_messages},
         {"spec_source", spec_source},
         {"spec_metrics", spec_metrics},
+        {"spec_advance", spec_advance},
         {NULL, NULL},
     };
 

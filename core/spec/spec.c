@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "script/state.h"
 #include "script/task.h"
 #include "spec/internal.h"
@@ -109,6 +110,7 @@ static bool open_run(struct run *run, struct tide_err *err)
 
 static void close_run(struct run *run)
 {
+    tide_clock_advance_ms(-run->ahead_ms);
     tide_services_close(&run->services);
     tide_metrics_unmap(run->metrics);
     if (run->log.fd >= 0)

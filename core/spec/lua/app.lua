@@ -2,12 +2,10 @@
 local native, load = ...
 
 local cjson = native.cjson
-local tide = load "tide"
+local tide, settle = load "tide", load "settle"
 
 local App = {}
 App.__index = App
-
-local SETTLE_MS = 60000 -- how long deliver and tick wait for the bundle
 
 function App.new(handle, name, port)
   return setmetatable({ handle = handle, name = name, url = port > 0 and ("http://127.0.0.1:%d"):format(port) or nil }, App)
@@ -98,17 +96,6 @@ end
 
 -- ---- messages and timers ----
 
-local function settle(self, what)
-  local waited = 0
-  while not what() do
-    if waited > SETTLE_MS then
-      error(("the bundle '%s' did not settle within a minute"):format(self.name), 3)
-    end
-    tide.sleep "2ms"
-    waited = waited + 2
-  end
-end
-
 -- Publishes a message (a table, or the bytes of a malformed one) and waits until the queue has no message to work on. Tells
 -- what became of it: "done", "delayed" (it will be tried again) or "dead".
 function App:deliver(queue, message)
@@ -118,7 +105,7 @@ function App:deliver(queue, message)
   local before = native.spec_queue(queue)
   assert(native.queue_publish(queue, type(message) == "table" and cjson.encode(message) or message, 0))
   local now
-  settle(self, function()
+  settle(function()
     now = native.spec_queue(queue)
     return now.ready + now.leased == 0 and native.spec_in_flight(self.handle) == 0
   end)
@@ -128,7 +115,7 @@ end
 -- Runs every timer (tide.every) of the bundle once and waits for them.
 function App:tick()
   native.spec_tick(self.handle)
-  settle(self, function() return native.spec_in_flight(self.handle) == 0 end)
+  settle(function() return native.spec_in_flight(self.handle) == 0 end)
 end
 
 local function messages(queue, state, fields)

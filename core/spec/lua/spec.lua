@@ -3,7 +3,7 @@ local native, load = ...
 
 local cjson = native.cjson
 local App = load "app"
-local mailbox = load "mailbox"
+local check, mailbox, settle = load "check", load "mailbox", load "settle"
 local spec = {}
 
 -- Writes the files of a bundle given as text; returns its directory.
@@ -99,6 +99,14 @@ function spec.new(directory)
     local value = ("\n" .. text):match("\n" .. series:gsub("%p", "%%%0") .. " (%S+)")
     return tonumber(value)
   end
+
+  -- Moves the time of day on, as "15s", until the end of the file: for what waits for its age, a delay or an expiry.
+  function self.api.advance(duration)
+    native.spec_advance(check.value("tide.spec.advance", { name = "duration", type = "duration" }, duration))
+  end
+
+  -- Waits until f returns something, and returns that; raises after a minute.
+  self.api.eventually = settle
 
   -- A WAV file: a tone of `seconds`, mono, 16 bit, 44100 Hz.
   self.api.wav = load "wav"
