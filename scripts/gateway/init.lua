@@ -9,6 +9,15 @@ local config = tide.config {
 local auth = tide.upstream(config.auth_url)
 local mp3s = tide.bucket "mp3s"
 
+-- Who it is, in auth's words. Nobody gets in on an answer that names nobody.
+local function claims_of(answer)
+  local claims = answer:json()
+  if type(claims) == "table" and type(claims.username) == "string" then
+    return claims
+  end
+  error(tide.failure { code = "unavailable", message = "auth answered /validate with something else than claims", retryable = true })
+end
+
 -- Runs the handler for whoever auth knows; its 401 is passed on word for word.
 local function signed_in(handler)
   return function(req)
@@ -16,7 +25,7 @@ local function signed_in(handler)
     if answer.status ~= 200 then
       return answer
     end
-    local claims = answer:json()
+    local claims = claims_of(answer)
     req.user = claims.username
     req.owner = claims.admin ~= true and req.user or nil -- whose files it may see; nil: everybody's
     return handler(req)
