@@ -53,7 +53,7 @@ struct tide_declaration {
     enum {
         TIDE_DECLARED_ROUTE,
         TIDE_DECLARED_CONSUMER,
-        TIDE_DECLARED_PUBLISHER,
+        TIDE_DECLARED_PUBLISHER, /* of a queue that the bundle itself does not consume */
         TIDE_DECLARED_TIMER,
         TIDE_DECLARED_UPSTREAM
     } type;

@@ -51,6 +51,39 @@ static int declare_route(lua_State *L)
     return 1;
 }
 
+static struct tide_declaration *find(struct tide_bundle *bundle, int type, const char *name)
+{
+    for (size_t i = 0; i < bundle->declaration_count; i++)
+        if ((int)bundle->declarations[i].type == type && strcmp(bundle->declarations[i].name, name) == 0)
+            return &bundle->declarations[i];
+    return NULL;
+}
+
+/* declare_publisher(queue, file, line): a queue that a bundle names, until it turns out that it consumes it
+ */
+static int declare_publisher(lua_State *L)
+{
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    const char *queue = luaL_checkstring(L, 1);
+
+    if (!find(bundle, TIDE_DECLARED_PUBLISHER, queue) && !find(bundle, TIDE_DECLARED_CONSUMER, queue))
+        note(L, bundle, TIDE_DECLARED_PUBLISHER, queue, 2, 3);
+    return 0;
+}
+
+static void forget_publisher(struct tide_bundle *bundle, const char *queue)
+{
+    struct tide_declaration *found = find(bundle, TIDE_DECLARED_PUBLISHER, queue);
+    struct tide_declaration *end = bundle->declarations + bundle->declaration_count;
+
+    if (!found)
+        return;
+    free((char *)found->name);
+    free((char *)found->file);
+    memmove(found, found + 1, (size_t)(end - found - 1) * sizeof *found);
+    bundle->declaration_count--;
+}
+
 /* declare_consumer(queue, concurrency, attempts, lease_ms, backoff_ms, backoff_max_ms, timeout_ms,
  * has_on_dead, file, line): index */
 static int declare_consumer(lua_State *L)
@@ -78,16 +111,10 @@ static int declare_consumer(lua_State *L)
     consumer->has_on_dead = lua_toboolean(L, 8);
     snprintf(label, sizeof label, "consume %s", queue);
     consumer->label = strdup(label);
+    forget_publisher(bundle, queue);
     note(L, bundle, TIDE_DECLARED_CONSUMER, queue, 9, 10);
     lua_pushinteger(L, consumer->index);
     return 1;
-}
-
-/* declare_publisher(queue, file, line) */
-static int declare_publisher(lua_State *L)
-{
-    note(L, tide_bind_bundle(L), TIDE_DECLARED_PUBLISHER, luaL_checkstring(L, 1), 2, 3);
-    return 0;
 }
 
 /* declare_upstream(url, file, line): also by a handler, and then not noted */

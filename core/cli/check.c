@@ -72,6 +72,30 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
+static bool is_consumed(const struct loaded *loaded, const char *queue)
+{
+    const struct tide_declaration *list;
+
+    for (size_t i = 0; i < loaded->settings.bundle_count; i++) {
+        size_t count = loaded->bundles[i] ? tide_bundle_declarations(loaded->bundles[i], &list) : 0;
+        for (size_t k = 0; k < count; k++)
+            if (list[k].type == TIDE_DECLARED_CONSUMER && strcmp(list[k].name, queue) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void note_unconsumed(const struct loaded *loaded, const struct tide_bundle *bundle)
+{
+    const struct tide_declaration *list;
+    size_t count = tide_bundle_declarations(bundle, &list);
+
+    for (size_t k = 0; k < count; k++)
+        if (list[k].type == TIDE_DECLARED_PUBLISHER && !is_consumed(loaded, list[k].name))
+            printf("%-16s note: %s:%d: no bundle here consumes the queue '%s'\n", "", list[k].file,
+                   list[k].line, list[k].name);
+}
+
 static void describe(const struct loaded *loaded, size_t i)
 {
     const struct tide_settings_bundle *settings = &loaded->settings.bundles[i];
@@ -85,6 +109,7 @@ static void describe(const struct loaded *loaded, size_t i)
     if (routes && !settings->listen)
         printf("%-16s note: it has routes but no address: run needs listen = { %s = \"127.0.0.1:PORT\" }\n",
                "", settings->name);
+    note_unconsumed(loaded, bundle);
 }
 
 int tide_cli_check(struct tide_cli *cli)

@@ -2,6 +2,7 @@
 local native, load = ...
 
 local api, check, report, shape, json = load "api", load "check", load "report", load "shape", load "json"
+local loader = load "loader"
 local debug = load("sandbox").debug
 local cjson = native.cjson
 local Failure = load "failure"
@@ -74,6 +75,9 @@ local function understand(fields, payload)
 end
 
 local function new(name, declared)
+  if loader.loading then
+    native.declare_publisher(name, report.caller(2))
+  end
   return setmetatable({ name = name, fields = shape.parse(("tide.queue: '%s'"):format(name), declared) }, Queue)
 end
 

@@ -2,7 +2,7 @@
 local native, load = ...
 
 local trusted = load "sandbox"
-local report = load "report"
+local report, globals = load "report", load "globals"
 local raw_load, raw_type = trusted.load, type
 
 -- loading: init.lua runs, and with it the declarations
@@ -13,7 +13,12 @@ loader.roots = { native.directory, native.library }
 
 local function compile(source, path)
   report.sources["@" .. path] = source
-  return raw_load(source, "@" .. path, "t")
+  local chunk, message = raw_load(source, "@" .. path, "t")
+  local problems = chunk and native.sandboxed and globals.problems(chunk, path)
+  if problems then
+    return nil, problems
+  end
+  return chunk, message
 end
 
 local function find(name)

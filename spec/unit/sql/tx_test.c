@@ -141,6 +141,7 @@ int main(void)
         T(commit_shows_it_and_rollback_does_not),  T(one_at_a_time_in_their_order),
         T(a_statement_that_fails_leaves_the_rest), T(a_transaction_that_was_lost_says_so_to_its_end),
         T(a_canceled_begin_holds_nothing),         T(a_canceled_commit_is_a_commit),
-        T(close_rolls_back_what_is_open),      };
+        T(close_rolls_back_what_is_open),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

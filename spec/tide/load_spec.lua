@@ -1,0 +1,37 @@
+describe("loading a bundle", function()
+  local function problem(source)
+    local loaded, report = pcall(tide.spec.bundle, "probe", { source = source })
+    assert.is_false(loaded)
+    return (report:gsub("%S*/probe/", ""))
+  end
+
+  it("finds an undefined global in a handler before it runs", function()
+    assert.equal("init.lua:2: undefined global 'tosting' (did you mean 'tostring'?)\n"
+      .. "      2 |   return tosting(req.path)\n"
+      .. "                   ^~~~~~~", problem [[
+tide.route("GET /x", function(req)
+  return tosting(req.path)
+end)]])
+  end)
+
+  it("finds a global that would leak from request to request", function()
+    assert.matches("init.lua:1: assignment to undefined global 'count': write `local count = ...`",
+      problem "tide.route('GET /x', function() count = 1 end)", 1, true)
+  end)
+
+  it("finds a primitive that isn't there, and every further problem", function()
+    local report = problem [[
+tide.route("GET /x", function() return tide.sql.qeury("SELECT 1") end)
+tide.route("GET /y", function() return nothing end)]]
+    assert.matches("init.lua:1: tide.sql has no 'qeury' (did you mean 'query'?)", report, 1, true)
+    assert.matches("init.lua:2: undefined global 'nothing'", report, 1, true)
+  end)
+
+  it("looks into modules", function()
+    local loaded, report = pcall(tide.spec.bundle, "probe", { files = {
+      ["init.lua"] = "local jobs = require 'jobs'", ["jobs.lua"] = "return function() return undefned end",
+    } })
+    assert.is_false(loaded)
+    assert.matches("jobs.lua:1: undefined global 'undefned'", report, 1, true)
+  end)
+end)
