@@ -2,7 +2,10 @@
  * Consumers: one task a message. What the handler does becomes one of the broker's words: it returns -> ack;
  * tide.retry -> again later; tide.reject or a failure that can't be mended -> dead letters; any other error
  * -> again with backoff until the attempts are used up, then dead letters. Before a message goes to the dead
- * letters the bundle's on_dead runs.
+ * letters the bundle's on_dead runs. When that fails and may do better later, the message stays and on_dead
+ * alone is tried again (queue/queue.h: tide_delivery_postpone); after its last try the message is a dead
+ * letter all the same, and the log has an error. A worker that dies between on_dead and the reject makes it
+ * run twice.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +90,14 @@ static void end_with_retry(struct message *message, int64_t delay_ms)
     message_over(message);
 }
 
+static void end_with_postpone(struct message *message)
+{
+    log_outcome(message, "postpone");
+    count_outcome(message, "postpone");
+    tide_delivery_postpone(message->delivery, message->failure.code, message->failure.message);
+    message_over(message);
+}
+
 static void end_with_release(struct message *message)
 {
     count_outcome(message, "release");
@@ -94,19 +105,45 @@ static void end_with_release(struct message *message)
     message_over(message);
 }
 
+static void copy_failure(struct failure *failure, const char *code, const char *text)
+{
+    snprintf(failure->code, sizeof failure->code, "%s", code ? code : TIDE_ERR_INTERNAL);
+    snprintf(failure->message, sizeof failure->message, "%s", text ? text : "");
+}
+
 /* ---- dead letters ---- */
+
+static void log_on_dead_failed(struct message *message, const struct failure *failure)
+{
+    tide_log_event(services_of(message)->log, TIDE_LOG_ERROR, "on_dead failed",
+                   tide_log_str("bundle", message->consumer->bundle->config.name),
+                   tide_log_str("queue", message->consumer->queue),
+                   tide_log_int("attempt", tide_delivery_attempt(message->delivery)),
+                   tide_log_str("code", failure->code), tide_log_str("reason", failure->message));
+}
 
 static void on_dead_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,
                         const struct tide_err *err)
 {
     struct message *message = arg;
-    struct failure failure;
+    struct failure failure = {.retryable = true};
 
     (void)nresults;
+    if (end == TIDE_TASK_RETURNED) {
+        end_with_reject(message);
+        return;
+    }
+    if (end == TIDE_TASK_ENDED && strcmp(err->code, TIDE_ERR_CANCELED) == 0) {
+        end_with_release(message);
+        return;
+    }
     if (end == TIDE_TASK_RAISED)
         tide_bundle_failure(message->consumer->bundle, task, L, &failure);
-    if (end == TIDE_TASK_ENDED && strcmp(err->code, TIDE_ERR_CANCELED) == 0)
-        end_with_release(message);
+    else
+        copy_failure(&failure, err->code, err->message);
+    log_on_dead_failed(message, &failure);
+    if (failure.retryable)
+        end_with_postpone(message);
     else
         end_with_reject(message);
 }
@@ -141,12 +178,6 @@ static void fail(struct message *message, bool retryable, int64_t delay_ms)
 
 /* ---- handling ---- */
 
-static void copy_failure(struct message *message, const char *code, const char *text)
-{
-    snprintf(message->failure.code, sizeof message->failure.code, "%s", code ? code : TIDE_ERR_INTERNAL);
-    snprintf(message->failure.message, sizeof message->failure.message, "%s", text ? text : "");
-}
-
 /* entry.message returned outcome, delay_ms, code, reason. */
 static void take_outcome(struct message *message, lua_State *L)
 {
@@ -159,7 +190,7 @@ static void take_outcome(struct message *message, lua_State *L)
         message_over(message);
         return;
     }
-    copy_failure(message, lua_tostring(L, 3), lua_tostring(L, 4));
+    copy_failure(&message->failure, lua_tostring(L, 3), lua_tostring(L, 4));
     fail(message, strcmp(outcome, "retry") == 0, lua_isnumber(L, 2) ? (int64_t)lua_tonumber(L, 2) : -1);
 }
 
@@ -178,7 +209,7 @@ static void on_message_end(void *arg, struct tide_task *task, enum tide_task_end
     } else if (strcmp(err->code, TIDE_ERR_CANCELED) == 0) {
         end_with_release(message);
     } else {
-        copy_failure(message, err->code, err->message);
+        copy_failure(&message->failure, err->code, err->message);
         fail(message, err->retryable, -1);
     }
 }
@@ -201,7 +232,8 @@ static void on_delivery(void *arg, struct tide_delivery *delivery)
     message->delivery = delivery;
     message->start_ns = uv_hrtime();
     if (tide_delivery_is_expired(delivery)) {
-        copy_failure(message, tide_delivery_last_code(delivery), tide_delivery_last_reason(delivery));
+        copy_failure(&message->failure, tide_delivery_last_code(delivery),
+                     tide_delivery_last_reason(delivery));
         bury(message);
         return;
     }

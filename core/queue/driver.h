@@ -44,6 +44,7 @@ struct tide_delivery {
 struct tide_queue_ending {
     enum { TIDE_QUEUE_ACK, TIDE_QUEUE_RELEASE, TIDE_QUEUE_RETRY, TIDE_QUEUE_REJECT } how;
     int64_t delay_ms;                   /* RETRY; -1: the consumer's backoff */
+    bool expired;                       /* RETRY: no attempt is left to the next delivery */
     const char *code, *reason, *detail; /* RETRY, REJECT; NULL allowed */
 };
 

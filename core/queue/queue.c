@@ -186,6 +186,17 @@ void tide_delivery_reject(struct tide_delivery *delivery, const char *code, cons
                       .how = TIDE_QUEUE_REJECT, .code = code, .reason = reason, .detail = detail});
 }
 
+void tide_delivery_postpone(struct tide_delivery *delivery, const char *code, const char *reason)
+{
+    bool last = delivery->attempt >= delivery->attempts + TIDE_QUEUE_EXTRA;
+
+    end(delivery, &(struct tide_queue_ending){.how = last ? TIDE_QUEUE_REJECT : TIDE_QUEUE_RETRY,
+                                              .delay_ms = -1,
+                                              .expired = true,
+                                              .code = code,
+                                              .reason = reason});
+}
+
 /* ---- look in and mend ---- */
 
 static bool check_state(const char *state, bool leased_too, struct tide_err *err)

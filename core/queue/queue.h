@@ -64,7 +64,7 @@ struct tide_queue_consume {
     int64_t backoff_max_ms;
 };
 
-/* Gives one message; the callee must end it with exactly one of the four calls below, at any later time. */
+/* Gives one message; the callee must end it with exactly one of the five calls below, at any later time. */
 typedef void tide_queue_deliver_cb(void *arg, struct tide_delivery *delivery);
 struct tide_queue_consumer *tide_queue_consume(struct tide_queue_broker *broker,
                                                const struct tide_queue_consume *how,
@@ -76,9 +76,10 @@ void tide_queue_consumer_stop(struct tide_queue_consumer *consumer);
 const char *tide_delivery_payload(const struct tide_delivery *delivery, size_t *len); /* NUL-terminated */
 unsigned tide_delivery_attempt(const struct tide_delivery *delivery);                 /* 1 for the first */
 bool tide_delivery_is_last(const struct tide_delivery *delivery);                     /* no attempt is left */
-/* The attempts are used up: the holder of the last one died. The message comes once more (three times at
- * most, then it is dead without asking), so that somebody can reject it in the words of its queue; its work
- * must not be tried. is_last is true too; only reject, ack and release make sense (retry is a reject). */
+/* The attempts are used up: the holder of the last one died, or the message was postponed. It comes once more
+ * (three times at most, then it is dead without asking), so that somebody can reject it in the words of its
+ * queue; its work must not be tried. is_last is true too; only reject, postpone, ack and release make sense
+ * (retry is a reject). */
 bool tide_delivery_is_expired(const struct tide_delivery *delivery);
 int64_t tide_delivery_published_ms(const struct tide_delivery *delivery);
 const char *tide_delivery_queue(const struct tide_delivery *delivery);
@@ -98,6 +99,10 @@ void tide_delivery_retry(struct tide_delivery *delivery, int64_t delay_ms, const
 /* Never again: to the dead letters. `detail`: a traceback or NULL. */
 void tide_delivery_reject(struct tide_delivery *delivery, const char *code, const char *reason,
                           const char *detail);
+/* Never again, but no dead letter yet: what belongs to that failed for now. After the backoff the message
+ * comes expired, with this code and reason as its last ones. When it has come so three times: a reject. So
+ * what is done before a reject is done at least once, unless it fails four times, and perhaps twice. */
+void tide_delivery_postpone(struct tide_delivery *delivery, const char *code, const char *reason);
 
 /* ---- look in and mend (command line, specs); these block ---- */
 

@@ -124,24 +124,42 @@ static int64_t backoff(const struct consumer *consumer, unsigned failed)
     return ms * (80 + (int64_t)randombytes_uniform(41)) / 100;
 }
 
+/* What the message's count becomes. Deliveries behind the last attempt count while they come again. */
+static unsigned failed_after(const struct delivery *delivery, const struct tide_queue_ending *ending)
+{
+    unsigned failed = delivery->failed + 1, attempts = delivery->base.attempts;
+
+    if (ending->how == TIDE_QUEUE_RETRY)
+        return ending->expired && failed < attempts ? attempts : failed;
+    return failed < attempts ? failed : attempts;
+}
+
+static int64_t delay_after(const struct delivery *delivery, const struct tide_queue_ending *ending)
+{
+    unsigned attempts = delivery->base.attempts, failed = delivery->failed;
+
+    if (ending->how != TIDE_QUEUE_RETRY || ending->delay_ms >= 0)
+        return ending->delay_ms;
+    if (ending->expired)
+        failed = failed >= attempts ? failed - attempts + 1 : 0;
+    return backoff(delivery->consumer, failed);
+}
+
 static struct request *end_request(const struct delivery *delivery, const struct tide_queue_ending *ending)
 {
     struct request *request = calloc(1, sizeof *request);
-    unsigned attempts = delivery->base.attempts;
 
     if (!request)
         abort(); /* a few hundred bytes; a message's fate must not be guessed */
     request->what = END;
     request->lease = delivery->lease;
     request->lease_end_ms = delivery->lease_end_ms;
-    request->failed = delivery->failed < attempts ? delivery->failed + 1 : delivery->failed;
+    request->failed = failed_after(delivery, ending);
     request->ending = (struct tide_queue_ending){.how = ending->how,
-                                                 .delay_ms = ending->delay_ms,
+                                                 .delay_ms = delay_after(delivery, ending),
                                                  .code = copy_text(ending->code),
                                                  .reason = copy_text(ending->reason),
                                                  .detail = copy_text(ending->detail)};
-    if (ending->how == TIDE_QUEUE_RETRY && ending->delay_ms < 0)
-        request->ending.delay_ms = backoff(delivery->consumer, delivery->failed);
     return request;
 }
 

@@ -1,8 +1,8 @@
 /* What a spec sees of the backends beside what scripts do: messages where they lie, bytes as a source. */
 #include <string.h>
 
-#include "bind/copy.h"
 #include "base/clock.h"
+#include "bind/copy.h"
 #include "bind/native.h"
 #include "spec/internal.h"
 
@@ -109,12 +109,8 @@ static int spec_advance(lua_State *L)
 void tide_spec_look_functions(lua_State *L, struct run *run)
 {
     static const luaL_Reg functions[] = {
-        {"spec_queue", spec_queue},
-        {"spec_messages", spec_messages},
-        {"spec_source", spec_source},
-        {"spec_metrics", spec_metrics},
-        {"spec_advance", spec_advance},
-        {NULL, NULL},
+        {"spec_queue", spec_queue},     {"spec_messages", spec_messages}, {"spec_source", spec_source},
+        {"spec_metrics", spec_metrics}, {"spec_advance", spec_advance},   {NULL, NULL},
     };
 
     tide_spec_register(L, run, functions);

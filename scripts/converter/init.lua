@@ -27,7 +27,7 @@ end
 
 -- The message goes to the dead letters: tell its owner why.
 local function failed(job, err)
-  videos:annotate(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = none })
+  return videos:annotate(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = none })
 end
 
 video_queue:consume({ concurrency = 1, attempts = 5, timeout = "25m", on_dead = failed }, function(job)

@@ -138,7 +138,10 @@ function queue.bury(index, payload, code, reason)
   local consumer = queue.handlers[index]
   local message = consumer.on_dead and understand(consumer.queue.fields, payload)
   if message then
-    report.enter(consumer.on_dead, message, failure(code, reason))
+    local done, err = report.enter(consumer.on_dead, message, failure(code, reason))
+    if done == nil and getmetatable(err) == Failure then
+      error(err)
+    end
   end
 end
 

@@ -509,6 +509,37 @@ static void hands_messages_back_after_the_grace(void **state)
     assert_int_equal(stop(engine), 0);
 }
 
+/* A message is no dead letter before its on_dead has ended well, or has failed for good. */
+static void on_dead_is_tried_again(void **state)
+{
+    struct engine *engine = *state;
+
+    write_file(engine->dir, "scripts/web/init.lua",
+               "local q, times = tide.queue('work', { n = 'integer' }), 0\n"
+               "tide.route('GET /put', function() return assert(q:publish { n = 1 }) and {} end)\n"
+               "local function on_dead(job, why)\n"
+               "  times = times + 1\n"
+               "  if times == 1 then error 'not now' end\n"
+               "  if times == 2 then return nil, tide.failure { code = 'busy', message = '-', retryable = "
+               "true } end\n"
+               "  tide.log.info('buried', { n = job.n, code = why.code })\n"
+               "end\n"
+               "q:consume({ attempts = 3, backoff = '10ms', on_dead = on_dead }, function()\n"
+               "  tide.log.info 'tried'\n"
+               "  return tide.reject 'never'\n"
+               "end)\n");
+    start(engine, "1", "5s");
+    assert_int_equal(get(engine, engine->web, "/put"), 200);
+    wait_log(engine, "\"outcome\":\"reject\"");
+    assert_int_equal(count_in_log(engine, "\"outcome\":\"postpone\""), 2);
+    assert_int_equal(count_in_log(engine, "\"on_dead failed\""), 2);
+    assert_int_equal(count_in_log(engine, "\"tried\""), 1);
+    assert_int_equal(count_in_log(engine, "\"buried\""), 1);
+    assert_int_equal(count_in_log(engine, "\"code\":\"rejected\""),
+                     4); /* thrice by the engine, once by on_dead */
+    assert_int_equal(stop(engine), 0);
+}
+
 static void workers_die_with_their_supervisor(void **state)
 {
     struct engine *engine = *state;
@@ -620,6 +651,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(answers_who_has_just_connected, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_worker_drains_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hands_messages_back_after_the_grace, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(on_dead_is_tried_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(workers_die_with_their_supervisor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_second_engine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_who_holds_its_port, set_up, tear_down),

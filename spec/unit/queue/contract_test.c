@@ -620,6 +620,35 @@ static void a_message_whose_last_holder_died_comes_expired(void **state)
     expect_stat(f, 0, 0, 0, 1);
 }
 
+/* Its work is not tried again, whatever attempts were left; it comes three times to be rejected. */
+static void postpone_comes_expired_three_times(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+    struct tide_queue_dead *list;
+    struct tide_err err;
+
+    publish(f, "x");
+    consume(f, &inbox);
+    tide_delivery_postpone(take_one(f, &inbox), "broken", "the first reason");
+    for (int i = 0; i < 3; i++) {
+        delivery = take_one(f, &inbox);
+        assert_true(tide_delivery_is_expired(delivery));
+        assert_string_equal(tide_delivery_last_code(delivery), "broken");
+        assert_string_equal(tide_delivery_last_reason(delivery), "the first reason");
+        flush(f);
+        expect_stat(f, 0, 0, 1, 0);
+        tide_delivery_postpone(delivery, "broken", "the first reason");
+    }
+    flush(f);
+    expect_stat(f, 0, 0, 0, 1);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "dead", 10, &list, &err), 1);
+    assert_int_equal(list[0].attempts, 3); /* of the consumer */
+    assert_string_equal(list[0].code, "broken");
+    tide_queue_dead_free(list, 1);
+}
+
 #define SHARED 200
 
 static void act_ack_and_tell(struct inbox *inbox, struct tide_delivery *delivery)
@@ -704,6 +733,7 @@ int main(void)
         T(purges_one_state_only),
         T(a_holder_that_dies_counts_as_an_attempt),
         T(a_message_whose_last_holder_died_comes_expired),
+        T(postpone_comes_expired_three_times),
         T(processes_share_a_queue_without_doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

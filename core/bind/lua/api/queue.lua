@@ -61,7 +61,8 @@ What a consumer's handler does decides about its message:
         { name = "lease", type = "duration", default = "30s",
           doc = "renewed while the handler runs; how soon another worker takes over from a dead one" },
         { name = "on_dead", type = "function", optional = true, lua = "fun(message: table, failure: tide.Failure)",
-          doc = "called with the message and the failure before it goes to the dead letters" },
+          doc = "called with the message and the failure before it goes to the dead letters; when it raises an error, or returns `nil` "
+            .. "and a failure, that is retryable, it is tried up to three times more, after the backoff" },
       } },
       { name = "handler", type = "function", lua = "fun(message: table, delivery: tide.Delivery): any, tide.Failure?",
         doc = "gets the message and how it came" },
