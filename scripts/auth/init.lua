@@ -7,7 +7,7 @@ local config = tide.config {
   jwt_secret = { "secret", generate = true, doc = "signs the tokens (HS256); all replicas share it" },
   issuer = { "string", default = "tidemill", doc = "iss of the tokens" },
   trusted_proxies = { "string", default = "127.0.0.1 ::1", doc = "addresses whose X-Forwarded-For is believed: the gateway's" },
-  token_ttl = { "string", default = "24h", doc = "how long a token is good" },
+  token_ttl = { "duration", default = "24h", doc = "how long a token is good" },
 }
 local tokens = tide.jwt { alg = "HS256", secret = config.jwt_secret, issuer = config.issuer, audience = config.issuer, ttl = config.token_ttl }
 
