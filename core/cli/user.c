@@ -1,4 +1,5 @@
 /* tidemill user. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,32 +145,19 @@ static int role(const struct tide_cli *cli, const struct tide_settings *settings
     return code;
 }
 
-/* The value of a string or boolean `key` in a flat object of the list, without its quotes. The text is our
- * own module's, written by cjson: no spaces, "/" escaped. */
-static void print_field(const char *object, const char *end, const char *key)
+static void print_user(json_t *user)
 {
-    char pattern[32];
-    const char *at;
+    const char *email = "";
+    int admin = 0;
 
-    snprintf(pattern, sizeof pattern, "\"%s\":", key);
-    at = memmem(object, (size_t)(end - object), pattern, strlen(pattern));
-    if (!at)
-        return;
-    at += strlen(pattern);
-    for (bool quoted = *at == '"', first = true; at < end; at++, first = false) {
-        if (quoted && first)
-            continue;
-        if (*at == '\\' && at + 1 < end)
-            at++;
-        else if (quoted ? *at == '"' : (*at == ',' || *at == '}'))
-            return;
-        putchar(*at);
-    }
+    if (json_unpack(user, "{s:s, s:b}", "email", &email, "admin", &admin) == 0)
+        printf("%s%s\n", email, admin ? "  admin" : "");
 }
 
 static int list(const struct tide_cli *cli, const struct tide_settings *settings, struct tide_buf *args,
                 struct tide_buf *result)
 {
+    json_t *users;
     int code;
 
     tide_buf_puts(args, "[]");
@@ -180,14 +168,10 @@ static int list(const struct tide_cli *cli, const struct tide_settings *settings
         puts(result->data);
         return code;
     }
-    for (const char *object = strchr(result->data, '{'); object;) {
-        const char *next = strchr(object + 1, '{'), *end = next ? next : result->data + result->len;
-        print_field(object, end, "email");
-        if (memmem(object, (size_t)(end - object), "\"admin\":true", 12))
-            fputs("  admin", stdout);
-        putchar('\n');
-        object = next;
-    }
+    users = json_loadb(result->data, result->len, 0, NULL);
+    for (size_t i = 0; i < json_array_size(users); i++)
+        print_user(json_array_get(users, i));
+    json_decref(users);
     return code;
 }
 
