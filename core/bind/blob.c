@@ -11,23 +11,38 @@
 
 /* ---- handles ---- */
 
-struct held_reader {
+/* What both kinds begin with. Another task may use a handle when its own ends: then it is closed at the end
+ * of that use. */
+struct held {
     struct tide_resource resource;
+    bool in_use, close_later;
+};
+
+struct held_reader {
+    struct held held;
     struct tide_blob_reader *reader; /* NULL: closed or handed on */
 };
 
 struct held_writer {
-    struct tide_resource resource;
+    struct held held;
     struct tide_blob_writer *writer; /* NULL: closed */
 };
 
 static const char reader_type[] = "tide.file";
 static const char writer_type[] = "tide.new_file";
 
+static bool must_wait(struct held *held)
+{
+    held->close_later = held->in_use;
+    return held->in_use;
+}
+
 static void close_reader(struct tide_resource *resource)
 {
     struct held_reader *held = (struct held_reader *)resource;
 
+    if (must_wait(&held->held))
+        return;
     if (held->reader)
         tide_blob_reader_close(held->reader);
     held->reader = NULL;
@@ -37,6 +52,8 @@ static void close_writer(struct tide_resource *resource)
 {
     struct held_writer *held = (struct held_writer *)resource;
 
+    if (must_wait(&held->held))
+        return;
     if (held->writer)
         tide_blob_writer_close(held->writer);
     held->writer = NULL;
@@ -52,57 +69,92 @@ static int resource_gc(lua_State *L)
     return 0;
 }
 
+static const char closed[] = "this file is closed";
+static const char in_use[] = "this file is in use: another call has not yet returned";
+
+static const char *why_not(const struct held *held, const void *open)
+{
+    return !open ? closed : held->in_use ? in_use : NULL;
+}
+
 struct tide_blob_reader *tide_bind_check_reader(lua_State *L, int index)
 {
     struct held_reader *held = luaL_checkudata(L, index, reader_type);
+    const char *problem = why_not(&held->held, held->reader);
 
-    if (!held->reader)
-        luaL_error(L, "this file is closed");
+    if (problem)
+        luaL_error(L, "%s", problem);
     return held->reader;
 }
 
 struct tide_blob_writer *tide_bind_check_writer(lua_State *L, int index)
 {
     struct held_writer *held = luaL_checkudata(L, index, writer_type);
+    const char *problem = why_not(&held->held, held->writer);
 
-    if (!held->writer)
-        luaL_error(L, "this file is closed");
+    if (problem)
+        luaL_error(L, "%s", problem);
     return held->writer;
 }
 
-void tide_bind_writer_closed(void *userdata)
+void tide_bind_file_begin(void *userdata)
 {
-    struct held_writer *held = userdata;
+    ((struct held *)userdata)->in_use = true;
+}
 
+void tide_bind_file_end(void *userdata)
+{
+    struct held *held = userdata;
+
+    held->in_use = false;
+    if (held->close_later)
+        held->resource.close(&held->resource);
+}
+
+void tide_bind_file_close(void *userdata)
+{
+    struct held *held = userdata;
+
+    held->in_use = false;
     tide_resource_disown(&held->resource);
-    held->writer = NULL;
+    held->resource.close(&held->resource);
 }
 
 static struct tide_source *reader_source(void *userdata, struct tide_err *err)
 {
     struct held_reader *held = userdata;
+    const char *problem = why_not(&held->held, held->reader);
 
-    if (!held->reader) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "this file is closed");
-        return NULL;
-    }
-    return tide_blob_source(held->reader, 0, -1);
+    if (!problem)
+        return tide_blob_source(held->reader, 0, -1);
+    tide_err_set(err, TIDE_ERR_INVALID, false, "%s", problem);
+    return NULL;
 }
 
 static struct tide_sink *writer_sink(void *userdata, struct tide_err *err)
 {
     struct held_writer *held = userdata;
+    const char *problem = why_not(&held->held, held->writer);
 
-    if (!held->writer) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "this file is closed");
-        return NULL;
-    }
-    return tide_blob_writer_sink(held->writer);
+    if (!problem)
+        return tide_blob_writer_sink(held->writer);
+    tide_err_set(err, TIDE_ERR_INVALID, false, "%s", problem);
+    return NULL;
 }
 
-static const struct tide_bind_stream reader_stream = {.open_source = reader_source};
+/* A canceled copy has closed the sink, which is the writer. */
+static void writer_sink_closed(void *userdata)
+{
+    ((struct held_writer *)userdata)->writer = NULL;
+    tide_bind_file_close(userdata);
+}
+
+static const struct tide_bind_stream reader_stream = {
+    .open_source = reader_source, .begin = tide_bind_file_begin, .end = tide_bind_file_end};
 static const struct tide_bind_stream writer_stream = {.sink = writer_sink,
-                                                      .sink_closed = tide_bind_writer_closed};
+                                                      .sink_closed = writer_sink_closed,
+                                                      .begin = tide_bind_file_begin,
+                                                      .end = tide_bind_file_end};
 
 static struct tide_blob_store *store_of(lua_State *L)
 {
@@ -180,11 +232,11 @@ static int blob_create(lua_State *L)
     struct tide_err err;
 
     tide_bind_set_stream(L, &writer_stream);
-    held->resource.close = close_writer;
+    held->held.resource.close = close_writer;
     held->writer = tide_blob_create(store, bucket, wanted, &err);
     if (!held->writer)
         return tide_push_failure(L, &err);
-    tide_resource_own(L, &held->resource);
+    tide_resource_own(L, &held->held.resource);
     lua_pushstring(L, tide_blob_writer_id(held->writer)->hex);
     return 2;
 }
@@ -198,10 +250,7 @@ static int commit_push(lua_State *L, struct tide_op *op)
 
 static bool commit_cancel(struct tide_op *op)
 {
-    struct blob_op *self = (struct blob_op *)op;
-
-    tide_resource_disown(&self->writer->resource);
-    close_writer(&self->writer->resource);
+    tide_bind_file_close(((struct blob_op *)op)->writer);
     return true;
 }
 
@@ -213,8 +262,7 @@ static void on_committed(void *arg, const struct tide_err *err)
     struct blob_op *self = arg;
 
     take_error(self, err);
-    tide_resource_disown(&self->writer->resource);
-    close_writer(&self->writer->resource);
+    tide_bind_file_close(self->writer);
     tide_op_finish(&self->op);
 }
 
@@ -226,6 +274,7 @@ static int blob_commit(lua_State *L)
     struct blob_op *self = tide_op_new(L, &commit_type);
 
     self->writer = lua_touserdata(L, 1);
+    tide_bind_file_begin(self->writer);
     tide_blob_commit(writer, name, metadata, on_committed, self);
     return tide_op_wait(L, &self->op);
 }
@@ -241,6 +290,8 @@ static int blob_length(lua_State *L)
 static int blob_close(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TUSERDATA);
+    if (((struct held *)lua_touserdata(L, 1))->in_use)
+        return luaL_error(L, "%s", in_use);
     return resource_gc(L);
 }
 
@@ -270,10 +321,10 @@ static int open_push(lua_State *L, struct tide_op *op)
         return tide_push_failure(L, &self->err);
     held = tide_bind_new(L, sizeof *held, reader_type, resource_gc);
     tide_bind_set_stream(L, &reader_stream);
-    held->resource.close = close_reader;
+    held->held.resource.close = close_reader;
     held->reader = self->reader;
     self->reader = NULL;
-    tide_resource_own_by(op->task, &held->resource);
+    tide_resource_own_by(op->task, &held->held.resource);
     push_info(L, tide_blob_reader_info(held->reader));
     return 2;
 }
@@ -367,7 +418,7 @@ static int respond_blob(lua_State *L)
         response.source = response_source_new(reader, response.offset, response.length);
         if (!response.source)
             return luaL_error(L, "not enough memory");
-        tide_resource_disown(&held->resource);
+        tide_resource_disown(&held->held.resource);
         held->reader = NULL;
     }
     tide_bind_respond(L, 1, &response);

@@ -80,7 +80,7 @@ struct copy_op {
     struct tide_pump *pump;
     struct tide_source *source;
     const struct tide_bind_stream *from, *to;
-    void *to_userdata;
+    void *from_userdata, *to_userdata;
     int64_t bytes;
     bool failed;
     struct tide_err err;
@@ -96,13 +96,27 @@ static int copy_push(lua_State *L, struct tide_op *op)
     return 1;
 }
 
-/* Cancel closes both ends; the sink's owner, a resource of the same task, is still there to be told. */
+static void begin(struct copy_op *copy)
+{
+    if (copy->from->begin)
+        copy->from->begin(copy->from_userdata);
+    copy->to->begin(copy->to_userdata);
+}
+
+static void end_source(struct copy_op *copy)
+{
+    if (copy->from->end)
+        copy->from->end(copy->from_userdata);
+}
+
+/* Cancel closes both ends; the sink's owner, which the coroutine still holds, is there to be told. */
 static bool copy_cancel(struct tide_op *op)
 {
     struct copy_op *copy = (struct copy_op *)op;
 
     tide_pump_cancel(copy->pump);
     copy->to->sink_closed(copy->to_userdata);
+    end_source(copy);
     return true;
 }
 
@@ -120,6 +134,8 @@ static void on_copied(void *arg, int64_t bytes, const struct tide_err *err)
     if (err && copy->from->from_client && strcmp(err->code, TIDE_ERR_INVALID) == 0)
         copy->err.code = "bad_request";
     tide_source_close(copy->source);
+    end_source(copy);
+    copy->to->end(copy->to_userdata);
     tide_op_finish(&copy->op);
 }
 
@@ -145,6 +161,7 @@ static int copy(lua_State *L)
     op->source = source;
     op->from = from;
     op->to = to;
+    op->from_userdata = lua_touserdata(L, 1);
     op->to_userdata = lua_touserdata(L, 2);
     op->pump = tide_pump_start(tide_bind_services(L)->loop, source, sink, limit, on_copied, op, &err);
     if (!op->pump) {
@@ -152,6 +169,7 @@ static int copy(lua_State *L)
         tide_op_drop(&op->op);
         return tide_push_failure(L, &err);
     }
+    begin(op);
     return tide_op_wait(L, &op->op);
 }
 

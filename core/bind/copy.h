@@ -19,6 +19,8 @@ struct tide_bind_stream {
     bool from_client; /* what is invalid in its bytes is the client's fault */
     struct tide_sink *(*sink)(void *userdata, struct tide_err *err); /* borrowed */
     void (*sink_closed)(void *userdata); /* a canceled copy has closed the sink: forget it */
+    void (*begin)(void *userdata);       /* a copy begins to use it; NULL: it needs not know */
+    void (*end)(void *userdata);         /* the copy is over */
 };
 void tide_bind_set_stream(lua_State *L, const struct tide_bind_stream *stream); /* of the userdata on top */
 

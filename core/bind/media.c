@@ -18,6 +18,7 @@ struct media_op {
     struct tide_op op;
     struct tide_media_input input; /* &input -> this */
     struct tide_blob_reader *reader;
+    void *from, *to; /* userdata of the files; `to` NULL: only a look */
     struct tide_media_job *job;
     struct tide_state *state;
     struct progress *progress;
@@ -104,14 +105,17 @@ static int media_push(lua_State *L, struct tide_op *op)
     return 1;
 }
 
-/* The job's buffer is in the hands of reader and writer: both are closed at once, by the end of their task.
- */
+/* The job's buffer is in the hands of reader and writer: both must be closed at once. */
 static bool media_cancel(struct tide_op *op)
 {
     struct media_op *self = (struct media_op *)op;
 
-    if (!self->over)
-        tide_media_cancel(self->job);
+    if (self->over)
+        return true;
+    tide_media_cancel(self->job);
+    tide_bind_file_close(self->from);
+    if (self->to)
+        tide_bind_file_close(self->to);
     return true;
 }
 
@@ -146,6 +150,9 @@ static void on_done(void *arg, const struct tide_media_result *result, const str
         self->err = *err;
     else
         self->result = *result;
+    tide_bind_file_end(self->from);
+    if (self->to)
+        tide_bind_file_end(self->to);
     if (!self->progress->busy)
         tide_op_finish(&self->op);
 }
@@ -185,6 +192,15 @@ static void take_options(lua_State *L, int table, struct media_op *self, struct 
     options->timeout_ms = opt_number(L, table, "timeout");
 }
 
+static void begin(lua_State *L, struct media_op *self)
+{
+    self->from = lua_touserdata(L, 1);
+    self->to = lua_touserdata(L, 2); /* NULL for nil */
+    tide_bind_file_begin(self->from);
+    if (self->to)
+        tide_bind_file_begin(self->to);
+}
+
 /* media_run(reader, writer|nil, options, on_progress|nil): result, or nil and the failure */
 static int media_run(lua_State *L)
 {
@@ -216,10 +232,12 @@ static int media_run(lua_State *L)
     request.done = on_done;
     request.arg = self;
     self->job = tide_media_start(services->loop, services->log, &request, &err);
-    if (self->job)
-        return tide_op_wait(L, &self->op);
-    tide_op_drop(&self->op);
-    return tide_push_failure(L, &err);
+    if (!self->job) {
+        tide_op_drop(&self->op);
+        return tide_push_failure(L, &err);
+    }
+    begin(L, self);
+    return tide_op_wait(L, &self->op);
 }
 
 void tide_bind_media(lua_State *L)

@@ -54,11 +54,14 @@ void *tide_op_new(lua_State *L, const struct tide_op_type *type)
     return op;
 }
 
+/* The arguments are yielded too, so that they stay on the coroutine's stack: a file that the script no longer
+ * holds, as in `return bucket:create{}:commit()`, is not collected while the work uses it. */
 int tide_op_wait(lua_State *L, struct tide_op *op)
 {
     op->task->op = op;
     lua_pushlightuserdata(L, &wait_mark);
-    return lua_yield(L, 1);
+    lua_insert(L, 1);
+    return lua_yield(L, lua_gettop(L));
 }
 
 static void op_free(struct tide_op *op, struct tide_state *state)

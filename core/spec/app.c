@@ -1,11 +1,16 @@
 /* Bundles under test: loaded from a directory, behind a listener of their own, with their consumers running.
  */
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bind/native.h"
+#include "script/state.h"
+#include "script/task.h"
 #include "spec/internal.h"
 
 #define MAX_REPORT (64 * 1024)
@@ -214,6 +219,48 @@ static int spec_call(lua_State *L)
     return results;
 }
 
+static void on_beside_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L,
+                          int nresults, const struct tide_err *err)
+{
+    (void)arg, (void)task, (void)end, (void)L, (void)nresults, (void)err;
+}
+
+/* spec_start(f): runs f, which must not raise, as a task beside the caller's */
+static int spec_start(lua_State *L)
+{
+    struct tide_state *state = tide_bundle_state(tide_spec_run_of(L)->spec);
+
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, tide_state_main(state), 1);
+    tide_task_start(state, 0, "together", 0, on_beside_end, NULL);
+    return 0;
+}
+
+/* spec_connect(app, bytes): a connection that has sent them (they must fit into the system's buffer) */
+static int spec_connect(lua_State *L)
+{
+    const struct app *app = lua_touserdata(L, 1);
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)app->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
+        return luaL_error(L, "can't send to the bundle: %s", strerror(errno));
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* spec_hang_up(connection) */
+static int spec_hang_up(lua_State *L)
+{
+    close((int)luaL_checkinteger(L, 1));
+    return 0;
+}
+
 /* spec_tick(app): starts every timer's handler */
 static int spec_tick(lua_State *L)
 {
@@ -259,10 +306,17 @@ static int spec_find(lua_State *L)
 void tide_spec_app_functions(lua_State *L, struct run *run)
 {
     static const luaL_Reg functions[] = {
-        {"spec_open", spec_open},   {"spec_consumes", spec_consumes},
-        {"spec_close", spec_close}, {"spec_call", spec_call},
-        {"spec_tick", spec_tick},   {"spec_in_flight", spec_in_flight},
-        {"spec_find", spec_find},   {NULL, NULL},
+        {"spec_open", spec_open},
+        {"spec_consumes", spec_consumes},
+        {"spec_close", spec_close},
+        {"spec_call", spec_call},
+        {"spec_tick", spec_tick},
+        {"spec_in_flight", spec_in_flight},
+        {"spec_find", spec_find},
+        {"spec_start", spec_start},
+        {"spec_connect", spec_connect},
+        {"spec_hang_up", spec_hang_up},
+        {NULL, NULL},
     };
 
     tide_spec_register(L, run, functions);

@@ -55,7 +55,9 @@ function Bucket:open(id, options)
     return not_found()
   end
   local handle, info = native.blob_open(self.name, id)
-  if not handle then
+  if not handle and info.code == "not_found" then -- the same words as for another owner's file
+    return not_found()
+  elseif not handle then
     return nil, info
   end
   info = understood(info, self)

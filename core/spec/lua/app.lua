@@ -85,6 +85,14 @@ for name, method in pairs { get = "GET", post = "POST", delete = "DELETE" } do
   end
 end
 
+-- Sends bytes as they are, such as the first part of a request, on a connection of their own. Returns a function that hangs up.
+function App:send(bytes)
+  local connection = native.spec_connect(self.handle, bytes)
+  return function()
+    native.spec_hang_up(connection)
+  end
+end
+
 -- require(module)[name](...) in the bundle's own state; arguments and result go through JSON.
 function App:call(module, name, ...)
   local result, err = native.spec_call(self.handle, module, name, select("#", ...) == 0 and "[]" or cjson.encode { ... })

@@ -32,7 +32,7 @@ local function merged(base, over)
 end
 
 function spec.new(directory)
-  local self = { log_path = directory .. "/log", api = {} }
+  local self = { log_path = directory .. "/log", api = { data = directory .. "/data" } } -- data: where the backends keep theirs
   local blocks, written = { {} }, 0
 
   function self.enter()
@@ -107,6 +107,23 @@ function spec.new(directory)
 
   -- Waits until f returns something, and returns that; raises after a minute.
   self.api.eventually = settle
+
+  -- Runs the functions at the same time, each as a task of its own, and waits for all. Their first values, in order; raises what
+  -- one of them raised.
+  function self.api.together(...)
+    local values, left, raised = {}, select("#", ...), nil
+    for i, f in ipairs { ... } do
+      native.spec_start(function()
+        local ok, value = pcall(f)
+        values[i], raised, left = value, raised or (not ok and value), left - 1
+      end)
+    end
+    settle(function() return left == 0 end)
+    if raised then
+      error(raised, 0)
+    end
+    return unpack(values, 1, select("#", ...))
+  end
 
   -- A WAV file: a tone of `seconds`, mono, 16 bit, 44100 Hz.
   self.api.wav = load "wav"

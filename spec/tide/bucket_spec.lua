@@ -1,0 +1,310 @@
+-- tide.bucket, tide.copy: files with metadata, written once, seen by nobody before their commit.
+describe("tide.bucket", function()
+  local box = tide.bucket "box"
+  local wait_for = tide.spec.eventually
+  local app = tide.spec.bundle("shelf", { source = [[
+    local box = tide.bucket "box"
+
+    tide.route("POST /upload", { limit = { body = "1MiB" } }, function(req)
+      local part = assert(req:only_part "file")
+      local file = assert(box:create { name = part.filename, owner = "ann" })
+      tide.log.info("uploading", { id = file.id })
+      local bytes = assert(tide.copy(part, file))
+      assert(file:commit())
+      return tide.respond.json(201, { id = file.id, bytes = bytes })
+    end)
+
+    tide.route("POST /forget", function()
+      local file = assert(box:create())
+      return { id = file.id }                                    -- not committed: gone when the handler ends
+    end)
+
+    tide.route("GET /wait/{id}", function(req)
+      local file = assert(box:open(req.params.id))
+      tide.sleep "1m"
+      return tide.respond.blob(file)
+    end)
+
+    tide.route("GET /file/{id}", function(req)
+      return tide.respond.blob(assert(box:open(req.params.id)))
+    end)
+  ]] })
+
+  local function put(bytes, options)
+    return app:put("box", { bytes = bytes }, options)
+  end
+
+  local function content(id)
+    return app:get("/file/" .. id).body
+  end
+
+  local function lines(command)
+    local pipe, count = io.popen(command), 0
+    for _ in pipe:lines() do
+      count = count + 1
+    end
+    pipe:close()
+    return count
+  end
+
+  -- How many files of the store this process has open, those without a name (being written) included.
+  local function opened()
+    collectgarbage()
+    collectgarbage()
+    local pid = io.open("/proc/self/stat"):read "*n"
+    return lines(("readlink /proc/%d/fd/* | grep -E '^%s/blobs/(box|.tmp)/'"):format(pid, tide.spec.data))
+  end
+
+  -- Files in the bucket's directory, whatever their names.
+  local function stored()
+    return lines(("find '%s/blobs/box' -type f"):format(tide.spec.data))
+  end
+
+  describe("a file", function()
+    it("comes back with its bytes and what was said of it", function()
+      local id = put("hello", { name = "a.b.txt", owner = "ann", metadata = { state = "NEW", size = { 1, 2 } } })
+      local file = assert(box:open(id))
+      assert.same({ id, "a.b.txt", "a.b", 5, "ann" }, { file.id, file.name, file.stem, file.length, file.owner })
+      assert.same({ owner = "ann", state = "NEW", size = { 1, 2 } }, file.metadata)
+      assert.near(tide.now(), file.uploaded, 60)
+      assert.equal("hello", content(id))
+    end)
+
+    it("is seen by nobody before its commit", function()
+      local file = assert(box:create { name = "early" })
+      assert.equal("not_found", select(2, box:open(file.id)).code)
+      assert(file:commit { name = "late", metadata = { state = "DONE" } })
+      assert.same({ "late", "DONE" }, { assert(box:open(file.id)).name, assert(box:open(file.id)).metadata.state })
+    end)
+
+    it("is dropped on demand, and with the handler that didn't commit it", function()
+      local before = stored()
+      local file = assert(box:create())
+      assert(tide.copy(assert(box:open(put "abc")), file))
+      file:drop()
+      file:drop()
+      assert.has_error(function() file:commit() end)
+      assert.equal("not_found", select(2, box:open(app:post("/forget"):json().id)).code)
+      assert.equal(before + 1, stored())                         -- "abc"
+    end)
+
+    it("can have an id of its own, once", function()
+      local id = tide.id.derive(tide.id.new(), "mp3")
+      assert.equal(id, put("first", { id = id }))
+      local second = assert(box:create { id = id })
+      local ok, err = second:commit()
+      assert.is_nil(ok)
+      assert.same({ "exists", false }, { err.code, err.retryable })
+      assert.equal("first", content(id))
+    end)
+
+    it("is not found by another owner, no id and no file alike", function()
+      local id = put("mine", { owner = "ann" })
+      assert.equal("ann", assert(box:open(id, { owner = "ann" })).owner)
+      local _, foreign = box:open(id, { owner = "bob" })
+      local _, missing = box:open(tide.id.new())
+      local _, malformed = box:open "../../etc/passwd"
+      local _, absent = box:open(nil)
+      for _, err in ipairs { foreign, missing, malformed, absent } do
+        assert.same({ "not_found", "there is no such file", false }, { err.code, err.message, err.retryable })
+      end
+    end)
+
+    it("refuses a name and metadata that can't be kept", function()
+      local _, err = assert(box:create { name = ("x"):rep(1025) }):commit()
+      assert.equal("invalid", err.code)
+      _, err = assert(box:create { metadata = { text = ("x"):rep(70000) } }):commit()
+      assert.equal("invalid", err.code)
+      assert.has_error(function() box:create({ metadata = { f = print } }):commit() end)
+    end)
+
+    it("can be read to its end by who has it open when it is removed", function()
+      local id = put "going"
+      local file = assert(box:open(id))
+      assert.is_true(box:remove(id))
+      assert.is_false(box:remove(id))
+      local copy = assert(box:create())
+      assert.equal(5, tide.copy(file, copy))
+      file:close()
+      file:close()
+    end)
+  end)
+
+  describe("annotate", function()
+    it("merges, removes a key with null, and keeps the rest", function()
+      local id = put("x", { owner = "ann", metadata = { state = "NEW", note = "n" } })
+      assert.is_true(box:annotate(id, { state = "BUSY", percent = 5, note = tide.json.null }))
+      assert.same({ owner = "ann", state = "BUSY", percent = 5 }, assert(box:open(id)).metadata)
+    end)
+
+    it("changes only what meets its condition", function()
+      local file = assert(box:open(put("x", { metadata = { state = "NEW" } })))
+      assert.is_false(file:annotate({ state = "LOST" }, { state = "BUSY" }))
+      assert.is_true(file:annotate({ state = "BUSY" }, { state = "NEW" }))
+      assert.equal("BUSY", assert(box:open(file.id)).metadata.state)
+      assert.is_false(box:annotate(tide.id.new(), { state = "BUSY" }))
+    end)
+
+    it("gives one of several what all want at the same time", function()
+      local id, wins = put("x", { metadata = { state = "FREE" } }), 0
+      local function take()
+        if box:annotate(id, { state = "TAKEN" }, { state = "FREE" }) then
+          wins = wins + 1
+        end
+      end
+      tide.spec.together(take, take, take, take)
+      assert.equal(1, wins)
+    end)
+
+    it("says when metadata grow too large", function()
+      local changed, err = box:annotate(put "x", { text = ("x"):rep(70000) })
+      assert.is_nil(changed)
+      assert.equal("invalid", err.code)
+    end)
+  end)
+
+  describe("find", function()
+    it("gives what matches, newest first, page by page", function()
+      local ids = {}
+      for i = 1, 5 do
+        ids[i] = put("x", { owner = "finder", name = "f" .. i, metadata = { state = i % 2 == 0 and "EVEN" or "ODD" } })
+      end
+      local function names(options)
+        options.where = options.where or { owner = "finder" }
+        local list = {}
+        for i, info in ipairs(assert(box:find(options))) do
+          list[i] = info.name
+        end
+        return list
+      end
+      assert.same({ "f5", "f4", "f3", "f2", "f1" }, names {})
+      assert.same({ "f5", "f3", "f1" }, names { where = { owner = "finder", state = "ODD" } })
+      assert.same({ "f3", "f2" }, names { before = ids[4], limit = 2 })
+      assert.same({}, names { older_than = "1h" })
+      local info = box:find({ where = { owner = "finder" }, limit = 1 })[1]
+      assert.same({ ids[5], "finder", 1 }, { info.id, info.owner, info.length })
+      assert.is_true(info:annotate { state = "SEEN" })
+    end)
+
+    it("says that the file it should go on from is gone", function()
+      local id = put "x"
+      assert(box:remove(id))
+      local list, err = box:find { before = id }
+      assert.is_nil(list)
+      assert.equal("not_found", err.code)
+    end)
+  end)
+
+  describe("tide.copy", function()
+    it("stores an upload", function()
+      local answer = app:post("/upload", { form = { file = { filename = "a.mp4", bytes = ("video"):rep(20000) } } })
+      assert.equal(201, answer.status)
+      assert.equal(100000, answer:json().bytes)
+      local file = assert(box:open(answer:json().id, { owner = "ann" }))
+      assert.same({ "a.mp4", 100000 }, { file.name, file.length })
+      assert.equal(("video"):rep(20000), content(file.id))
+    end)
+
+    it("takes no more than its limit", function()
+      local source, file = assert(box:open(put(("x"):rep(1000)))), assert(box:create())
+      local bytes, err = tide.copy(source, file, { limit = 999 })
+      assert.is_nil(bytes)
+      assert.equal("too_large", err.code)
+      assert.equal(1000, tide.copy(assert(box:open(source.id)), assert(box:create()), { limit = "1000B" }))
+    end)
+
+    it("says what is closed", function()
+      local source, file = assert(box:open(put "x")), assert(box:create())
+      source:close()
+      assert.equal("this file is closed", select(2, tide.copy(source, file)).message)
+      file:drop()
+      assert.equal("this file is closed", select(2, tide.copy(assert(box:open(source.id)), file)).message)
+    end)
+
+    it("refuses a form with more than the one file, and leaves nothing of it", function()
+      local before = stored()
+      local answer = app:post("/upload", { form = { file = { filename = "a", bytes = "x" }, other = "y" } })
+      assert.equal(400, answer.status)
+      assert.matches("more than the field 'file'", answer:json().detail)
+      assert.equal(before, stored())
+    end)
+
+    it("leaves nothing of an upload whose client goes away", function()
+      local before, held = stored(), opened()
+      local hang_up = app:send("POST /upload HTTP/1.1\r\nHost: shelf\r\nContent-Length: 1000000\r\n"
+        .. "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        .. '--b\r\nContent-Disposition: form-data; name="file"; filename="half.mp4"\r\n\r\n' .. ("half"):rep(100000))
+      local uploading = wait_for(function()
+        local list = tide.spec.logged "uploading"
+        return opened() > held and list[#list]
+      end)
+      hang_up()
+      wait_for(function() return opened() == held end)
+      assert.equal(before, stored())
+      assert.equal("not_found", select(2, box:open(uploading.fields.id)).code)
+      local requests = tide.spec.logged "request"
+      assert.same({ "POST /upload", 499 }, { requests[#requests].route, requests[#requests].status })
+    end)
+  end)
+
+  it("closes what a handler has open when its client goes away", function()
+    local id, held = put "x", opened()
+    local answer, err = app:request { path = "/wait/" .. id, timeout = "100ms" }
+    assert.is_nil(answer)
+    assert.equal("timeout", err.code)
+    wait_for(function() return opened() == held end)
+  end)
+
+  describe("a handle", function()
+    local function collecting()
+      for _ = 1, 10 do
+        tide.sleep "1ms"
+        collectgarbage()
+      end
+    end
+
+    it("lives as long as the call that uses it, whoever else holds it", function()
+      local id, held = put(("x"):rep(1000000)), opened()
+      tide.spec.together(collecting, collecting, function()
+        for _ = 1, 10 do
+          local function commit_unheld() return box:create():commit() end
+          local function copy_unheld() return tide.copy((box:open(id)), (box:create())) end
+          assert.is_true(commit_unheld())
+          assert.equal(1000000, copy_unheld())
+        end
+      end)
+      assert.equal(held, opened())
+    end)
+
+    it("serves one call at a time", function()
+      local file, source = assert(box:create()), assert(box:open(put "x"))
+      local function commit() return pcall(file.commit, file) end
+      local first, second = tide.spec.together(commit, commit)
+      assert.same({ true, false }, { first, second })
+      local target = assert(box:create())
+      local bytes, closed = tide.spec.together(function() return tide.copy(source, target) end,
+        function() return pcall(source.close, source) end)
+      assert.same({ 1, false }, { bytes, closed })
+      assert.is_true(target:commit())
+    end)
+
+    it("outlives the task that opened it while another one uses it", function()
+      local id = put(("x"):rep(4000000))
+      local file, held = nil, opened()
+      local _, bytes = tide.spec.together(
+        function()
+          file = assert(box:open(id))
+          wait_for(function() return file == "in use" end)
+        end,
+        function()
+          wait_for(function() return file end)
+          local source, target = file, assert(box:create())
+          file = "in use"
+          return tide.copy(source, target)
+        end)
+      assert.equal(4000000, bytes)
+      file = nil
+      assert.equal(held, opened())
+    end)
+  end)
+end)
