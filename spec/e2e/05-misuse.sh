@@ -62,6 +62,7 @@ tide.mail.send { to = "a@b.c", subject = "x" } => tide.mail.send: 'text' is miss
 tide.template "none.txt" => tide.template: 'none.txt': No such file
 tide.config { quality = { "string", defalt = "V2" } } => tide.config: quality: unknown option 'defalt' (did you mean 'default'?)
 tide.config { quality = { "strin" } } => tide.config: quality: the type must be one of "string", "integer"
+tide.config { age = { "duration", default = 5 } } => tide.config: age: 'default' must be a duration such as "250ms", "30s", "25m" or "2h", not 5
 tide.log.info(5) => tide.log.info: 'event' must be a string, not 5
 tide.metrics.counter("A b", "x") => tide.metrics.counter: 'name' must be a name of a-z, 0-9 and '_'
 tide.metrics.counter("a", "x"):add(-1) => tide.Counter:add: 'value' must be at least 0, not -1

@@ -4,6 +4,9 @@ local native, load = ...
 local api, check, report = load "api", load "check", load "report"
 local cjson = native.cjson
 
+-- Checked here, handed on in words: that is how the rest of tide takes them.
+local quantities = { duration = true, size = true, rate = true }
+
 local function secret(name, declared, given)
   if given == nil and declared.generate then
     given = native.secret(name)
@@ -32,11 +35,13 @@ local function convert(name, declared, given)
     given = given == "true"
   end
   local value, expected = check.types[declared[1]](given)
-  if value == nil then
+  if value == nil and given ~= nil and given == declared.default then
+    report.misuse(("tide.config: %s: 'default' must be %s, not %s"):format(name, expected, check.shown(given)))
+  elseif value == nil then
     error(("%s: the setting '%s' of the bundle '%s' must be %s, not %s"):format(native.settings_path or "settings", name,
       native.bundle, expected, given == nil and "missing" or tostring(given)), 0)
   end
-  return value
+  return quantities[declared[1]] and given or value
 end
 
 local function config(declarations)

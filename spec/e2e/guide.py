@@ -1,0 +1,115 @@
+"""Does what docs/guide.md says: writes its files, checks the bundle after each, runs its commands and compares what they print.
+
+guide.py GUIDE: in an empty directory, with tidemill on the PATH. Fences whose first line names a file are files ("..., added" goes to
+its end); "console" fences are commands behind "$ " and their output, in which "..." stands for anything. Commands share one shell. The
+engine runs while commands with curl do; $PODCAST and $ADMIN (HOST:PORT) are used for the guide's addresses.
+Lines "ok - name" and "not ok - name".
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+failures = 0
+PODCAST, ADMIN = os.environ["PODCAST"], os.environ["ADMIN"]
+FILE = re.compile(r"^(?:--|<!--) ((?:scripts/|tidemill\.lua)\S*?)(, added)?(?: -->)?$")
+END = "--- end of output ---"
+
+
+def tell(good, name, why=""):
+    global failures
+    failures += not good
+    print(f"ok - {name}" if good else f"not ok - {name}: {why}", flush=True)
+
+
+def write(path, added, text):
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    comment = f"-- {path}\n" if path.suffix == ".lua" and not added else ""
+    with path.open("a" if added else "w", encoding="utf-8") as file:
+        file.write(("\n" if added else comment) + text.replace("127.0.0.1:8081", PODCAST).replace("127.0.0.1:9091", ADMIN))
+
+
+class Engine:
+    def __enter__(self):
+        self.log = open("engine.log", "ab")
+        self.process = subprocess.Popen(["tidemill", "run"], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"http://{ADMIN}/readyz", timeout=2)
+                return self
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit("not ok - the engine starts: " + pathlib.Path("engine.log").read_text()[-2000:])
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+class Shell:
+    def __init__(self):
+        self.process = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.run('curl() { command curl -sS "$@"; }')
+
+    def run(self, command):
+        command = command.replace("127.0.0.1:8081", PODCAST).replace("127.0.0.1:9091", ADMIN)
+        self.process.stdin.write(f"{command}\nprintf '\\n{END}\\n'\n")
+        self.process.stdin.flush()
+        lines = []
+        for line in self.process.stdout:
+            if line.rstrip("\n") == END:
+                break
+            lines.append(line)
+        return "".join(lines)
+
+
+def squeezed(text):
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def fits(expected, actual):
+    pattern = "\n".join(".*".join(map(re.escape, line.split("..."))) for line in squeezed(expected))
+    return re.fullmatch(pattern, "\n".join(squeezed(actual))) is not None
+
+
+def commands(text):
+    for block in re.split(r"^\$ ", text, flags=re.M)[1:]:
+        command, _, expected = block.partition("\n")
+        yield command, expected
+
+
+def console(shell, text):
+    for command, expected in commands(text):
+        actual = shell.run(command)
+        tell(fits(expected, actual), command, f"it prints {actual[:600]!r}")
+
+
+def main():
+    guide = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
+    fences = re.findall(r"^```(\w+)\n(.*?)^```$", guide, re.M | re.S)
+    shell = Shell()
+    for i, (kind, text) in enumerate(fences):
+        first, _, rest = text.partition("\n")
+        named = FILE.match(first)
+        if named:
+            write(named[1], named[2], rest)
+            following = fences[i + 1][1] if i + 1 < len(fences) else ""
+            if kind == "lua" and "FAILED" not in following:
+                checked = subprocess.run(["tidemill", "check"], capture_output=True, text=True)
+                tell(checked.returncode == 0, f"check after {named[1]}", checked.stdout + checked.stderr)
+        elif kind == "console" and "curl" in text:
+            with Engine():
+                console(shell, text)
+        elif kind == "console":
+            console(shell, text)
+        else:
+            tell(False, f"a {kind} fence is a file or commands", first)
+
+
+main()
+sys.exit(failures > 0)
