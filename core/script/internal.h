@@ -11,17 +11,21 @@
 struct tide_state {
     struct tide_state_config config; /* its strings are our own copies */
     lua_State *L;
-    size_t memory; /* bytes */
+    size_t memory;     /* bytes */
+    bool alarm;        /* it passed the cap, and the script has to stop for it */
+    bool capped;       /* a script runs, or a result is made for one: the cap holds */
+    const char *stack; /* where the C stack was when the engine started to run the script */
+    size_t stack_max;  /* bytes of it */
     struct tide_task *running;
     struct tide_task *tasks; /* not yet over */
     struct tide_task *spare; /* finished, with a coroutine to use again */
     size_t task_count, pending_ops;
-    int native_ref;     /* registry: the table of C functions */
-    int trusted_ref;    /* registry: loaded trusted modules */
-    int trampoline_ref; /* registry: runs an op's push in protected mode */
-    int failure_ref;    /* registry: metatable of error values */
+    int native_ref;      /* registry: the table of C functions */
+    int environment_ref; /* registry: globals of trusted modules */
+    int trusted_ref;     /* registry: loaded trusted modules */
+    int trampoline_ref;  /* registry: runs an op's push in protected mode */
+    int failure_ref;     /* registry: metatable of error values */
     const struct tide_embedded_lua *trusted[MAX_TRUSTED_TABLES];
-    bool loading; /* declarations run */
     /* Ops outlive the state when their work could not be stopped; then the lua_State is gone but this struct
      * stays until the last of them came back. */
     bool closed;
@@ -47,6 +51,9 @@ void tide_script_close_tasks(struct tide_state *state);
 void tide_script_op_canceled(struct tide_task *task);
 void tide_script_setup_ops(struct tide_state *state);
 void tide_script_setup_loader(struct tide_state *state);
+void *tide_script_alloc(void *ud, void *ptr, size_t old_size, size_t new_size); /* lua_Alloc */
+void tide_script_collect(struct tide_state *state);
+void tide_script_setup_stack(struct tide_state *state);
 void tide_script_setup_check(struct tide_state *state);
 void tide_script_maybe_free(struct tide_state *state);
 

@@ -19,6 +19,17 @@ static int run_push(lua_State *L)
     return op->type->push(L, op);
 }
 
+/* coroutine.running() of scripts: nil in the task's own coroutine as in a main thread, since a script that
+ * had it could resume it from another task, or after its end. */
+static int running(lua_State *L)
+{
+    struct tide_task *task = tide_task_running(L);
+
+    if (lua_pushthread(L) || (task && task->co == L))
+        lua_pushnil(L);
+    return 1;
+}
+
 void tide_script_setup_ops(struct tide_state *state)
 {
     lua_State *L = state->L;
@@ -26,6 +37,8 @@ void tide_script_setup_ops(struct tide_state *state)
     lua_pushcfunction(L, run_push);
     state->trampoline_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     tide_state_native(state, L);
+    lua_pushcfunction(L, running);
+    lua_setfield(L, -2, "running");
     lua_pushlightuserdata(L, &wait_mark);
     lua_setfield(L, -2, "wait_mark");
     lua_pop(L, 1);
@@ -80,12 +93,15 @@ void tide_op_drop(struct tide_op *op)
 static int push_results(struct tide_state *state, struct tide_op *op)
 {
     lua_State *L = state->L;
-    int base = lua_gettop(L);
+    int base = lua_gettop(L), rc;
     struct tide_err err;
 
     lua_rawgeti(L, LUA_REGISTRYINDEX, state->trampoline_ref);
     lua_pushlightuserdata(L, op);
-    if (lua_pcall(L, 1, LUA_MULTRET, 0) != 0) {
+    state->capped = true;
+    rc = lua_pcall(L, 1, LUA_MULTRET, 0);
+    state->capped = false;
+    if (rc != 0) {
         tide_err_set(&err, TIDE_ERR_LIMIT, false, "%s: the result could not be handed over: %s",
                      op->type->name, lua_tostring(L, -1) ? lua_tostring(L, -1) : "?");
         lua_settop(L, base);

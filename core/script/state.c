@@ -10,31 +10,6 @@
 
 #define DEFAULT_MEMORY (256u << 20)
 
-/*
- * Counts the memory of the state and refuses to grow it over the cap, but only while a script runs: the
- * engine's own few allocations (a coroutine, a result) happen outside of protected calls and must not fail.
- */
-static void *state_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
-{
-    struct tide_state *state = ud;
-    void *fresh;
-
-    if (new_size == 0) {
-        state->memory -= ptr ? old_size : 0;
-        free(ptr);
-        return NULL;
-    }
-    if (!ptr)
-        old_size = 0;
-    if (new_size > old_size && (state->running || state->loading) &&
-        state->memory + (new_size - old_size) > state->config.memory_max)
-        return NULL;
-    fresh = realloc(ptr, new_size);
-    if (fresh)
-        state->memory += new_size - old_size;
-    return fresh;
-}
-
 struct tide_state *tide_state_of(lua_State *L)
 {
     void *ud;
@@ -56,11 +31,6 @@ const struct tide_state_config *tide_state_config(const struct tide_state *state
 void *tide_state_host(const struct tide_state *state)
 {
     return state->config.host;
-}
-
-size_t tide_state_memory(const struct tide_state *state)
-{
-    return state->memory;
 }
 
 size_t tide_state_tasks(const struct tide_state *state)
@@ -110,6 +80,8 @@ static int load_trusted(lua_State *L)
     lua_pushfstring(L, "=tide/%s", name);
     if (luaL_loadbuffer(L, module->source, module->len, lua_tostring(L, -1)) != 0)
         return lua_error(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->environment_ref);
+    lua_setfenv(L, -2);
     tide_state_native(state, L);
     lua_pushcfunction(L, load_trusted);
     lua_call(L, 2, 1);
@@ -169,11 +141,27 @@ static void make_tables(struct tide_state *state)
     state->trusted_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* The globals of trusted modules: the libraries as they are now, whatever a script does to its own. */
+static void make_environment(struct tide_state *state)
+{
+    lua_State *L = state->L;
+
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, LUA_GLOBALSINDEX);) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    state->environment_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 static bool prepare(struct tide_state *state, struct tide_err *err)
 {
     luaL_openlibs(state->L);
     make_tables(state);
+    make_environment(state);
     tide_script_setup_ops(state);
+    tide_script_setup_stack(state);
     tide_script_setup_loader(state);
     tide_script_setup_check(state);
     tide_state_add_trusted(state, core_script_lua);
@@ -200,7 +188,7 @@ struct tide_state *tide_state_new(const struct tide_state_config *config, struct
     state->config.library = copy_string(config->library);
     if (!state->config.memory_max)
         state->config.memory_max = DEFAULT_MEMORY;
-    state->L = lua_newstate(state_alloc, state);
+    state->L = lua_newstate(tide_script_alloc, state);
     if (!state->L) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "not enough memory");
         release_config(&state->config);

@@ -211,9 +211,15 @@ void tide_script_resume(struct tide_task *task, int nargs)
     struct tide_task *outer = state->running;
     int rc;
 
+    if (state->memory > state->config.memory_max)
+        tide_script_collect(state); /* what a script left that ended at the cap, or before it heard of it */
     state->running = task;
+    state->capped = true;
+    if (!outer)
+        state->stack = __builtin_frame_address(0);
     rc = lua_resume(task->co, nargs);
     state->running = outer;
+    state->capped = outer != NULL;
     if (rc == LUA_YIELD && task->op)
         return;
     if (rc == LUA_YIELD) {

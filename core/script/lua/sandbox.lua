@@ -1,5 +1,5 @@
--- Makes _G into what scripts may use. Trusted modules keep what they need in locals: they are loaded before, or
--- take it from this module's return value.
+-- Makes _G into what scripts may use. Trusted modules have globals of their own (script/state.c), and take what is not there
+-- from this module's return value.
 local native = ...
 
 local trusted = {
@@ -11,7 +11,8 @@ local trusted = {
 -- Scripts may use coroutines of their own: a wait inside one passes through to the task.
 do
   local raw_resume, raw_yield, create = coroutine.resume, coroutine.yield, coroutine.create
-  local wait_mark, error, type = native.wait_mark, error, type
+  local wait_mark, check_stack, error, type = native.wait_mark, native.check_stack, error, type
+  coroutine.running = native.running
 
   local function relay(co, ok, first, ...)
     if ok and first == wait_mark then
@@ -21,6 +22,7 @@ do
   end
 
   function coroutine.resume(co, ...)
+    check_stack()
     return relay(co, raw_resume(co, ...))
   end
 
@@ -34,6 +36,7 @@ do
   function coroutine.wrap(f)
     local co = create(f)
     return function(...)
+      check_stack()
       return unwrap(relay(co, raw_resume(co, ...)))
     end
   end
@@ -67,9 +70,19 @@ for _, name in ipairs { "io", "ffi", "jit", "package", "module", "dofile", "load
                         "getfenv", "gcinfo", "require", "print", "collectgarbage" } do
   _G[name] = nil
 end
-string.dump = nil
 _G.os = time
 _G.debug = { traceback = function(message) return traceback(message, 2) end }
+
+-- Copies: what a script changes in its libraries must not change the engine's, nor the methods of strings.
+for _, name in ipairs { "string", "table", "math", "coroutine", "bit" } do
+  local copy = {}
+  for key, value in pairs(_G[name]) do
+    copy[key] = value
+  end
+  _G[name] = copy
+end
+_G.string.dump = nil
+getmetatable("").__metatable = false
 
 -- `os.date` with a wrong format and `string.rep` without end are caught by the memory cap.
 return trusted

@@ -1,0 +1,79 @@
+/*
+ * The memory of a state: counted, and capped while a script runs. The engine's own few allocations (a
+ * coroutine, an argument) happen outside of protected calls and never fail.
+ *
+ * An allocation must not simply fail at the cap: LuaJIT lets garbage grow to twice of what is used and does
+ * not collect when memory is short, and an allocation that fails in compiled code may crash the process. So
+ * what passes the cap is granted, up to twice of it, and an alarm set: the collector is made to bring
+ * compiled code back to the interpreter, where a hook collects what is garbage, and ends the script when that
+ * was not enough.
+ */
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "script/internal.h"
+
+#define STEPMUL 200 /* LuaJIT's own */
+
+size_t tide_state_memory(const struct tide_state *state)
+{
+    return state->memory;
+}
+
+void tide_script_collect(struct tide_state *state)
+{
+    state->alarm = false;
+    lua_sethook(state->L, NULL, 0, 0);
+    lua_gc(state->L, LUA_GCSETSTEPMUL, STEPMUL);
+    lua_gc(state->L, LUA_GCCOLLECT, 0);
+}
+
+/* A sixteenth has to be free afterwards, lest the script only collects from then on. */
+static void on_alarm(lua_State *L, lua_Debug *where)
+{
+    struct tide_state *state = tide_state_of(L);
+
+    (void)where;
+    tide_script_collect(state);
+    if (state->memory > state->config.memory_max / 16 * 15)
+        luaL_error(L, "not enough memory");
+}
+
+/* From within an allocation: all of this only sets numbers and flags. A whole cycle at the collector's next
+ * check leaves compiled code, since that can't run its last phase. */
+static void set_alarm(struct tide_state *state)
+{
+    state->alarm = true;
+    lua_sethook(state->L, on_alarm, LUA_MASKCOUNT, 1);
+    lua_gc(state->L, LUA_GCSETSTEPMUL, 0);
+    lua_gc(state->L, LUA_GCRESTART, 0);
+}
+
+static bool may_use(struct tide_state *state, size_t bytes)
+{
+    if (!state->capped || bytes <= state->config.memory_max)
+        return true;
+    if (!state->alarm)
+        set_alarm(state);
+    return bytes / 2 <= state->config.memory_max;
+}
+
+void *tide_script_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    struct tide_state *state = ud;
+    void *fresh;
+
+    if (!ptr)
+        old_size = 0;
+    if (new_size == 0) {
+        free(ptr);
+        state->memory -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && !may_use(state, state->memory + (new_size - old_size)))
+        return NULL;
+    fresh = realloc(ptr, new_size);
+    if (fresh)
+        state->memory += new_size - old_size;
+    return fresh;
+}
