@@ -86,11 +86,7 @@ tide.route("POST /users", { limit = { body = "8KiB" } }, function(req)
   if type(new) ~= "table" then
     return respond.problem(400, "the body must be a JSON object: email, password, admin")
   end
-  local user, err = users.add { email = new.email, password = new.password, admin = new.admin }
-  if not user then
-    return respond.problem(err.code == "exists" and 409 or 400, err.message)
-  end
-  return respond.json(201, user)
+  return respond.json(201, assert(users.add { email = new.email, password = new.password, admin = new.admin }))
 end)
 
 local description = respond.file "openapi.json"

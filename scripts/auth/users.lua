@@ -3,7 +3,7 @@ local users = {}
 local sql, password = tide.sql, tide.password
 
 local function invalid(message)
-  return nil, tide.failure { code = "invalid", message = message }
+  return nil, tide.failure { code = "bad_request", message = message }
 end
 
 local function checked(email, secret, admin)
@@ -35,12 +35,12 @@ function users.authenticate(email, given)
   return { email = row.email, admin = is_admin(row.email) }
 end
 
-local function set_admin(email, on)
+local function set_admin(tx, email, on)
   if on then
-    local done, err = sql.exec("INSERT INTO user_role (email, role) VALUES (?, 'admin')", email)
+    local done, err = tx:exec("INSERT INTO user_role (email, role) VALUES (?, 'admin')", email)
     return done or err.code == "exists" or error(err)
   end
-  return assert(sql.exec("DELETE FROM user_role WHERE email = ? AND role = 'admin'", email))
+  return assert(tx:exec("DELETE FROM user_role WHERE email = ? AND role = 'admin'", email))
 end
 
 function users.add(new)
@@ -48,14 +48,15 @@ function users.add(new)
   if not good then
     return nil, problem
   end
-  local done, err = sql.exec("INSERT INTO user (email, password) VALUES (?, ?)", new.email, assert(password.hash(new.password)))
-  if not done then
-    return nil, err.code == "exists" and tide.failure { code = "exists", message = "this user exists" } or err
-  end
-  if new.admin then
-    set_admin(new.email, true)
-  end
-  return { email = new.email, admin = new.admin == true }
+  local hash = assert(password.hash(new.password))
+  return sql.transaction(function(tx)
+    local done, err = tx:exec("INSERT INTO user (email, password) VALUES (?, ?)", new.email, hash)
+    if not done then
+      return nil, err.code == "exists" and tide.failure { code = "exists", message = "this user exists" } or err
+    end
+    set_admin(tx, new.email, new.admin)
+    return { email = new.email, admin = new.admin == true }
+  end)
 end
 
 function users.list()
@@ -85,11 +86,13 @@ function users.passwd(new)
 end
 
 function users.role(new)
-  if not assert(sql.query("SELECT id FROM user WHERE email = ?", new.email))[1] then
-    return nil, tide.failure { code = "not_found", message = ("there is no user %s"):format(new.email) }
-  end
-  set_admin(new.email, new.admin)
-  return true
+  return sql.transaction(function(tx)
+    if not assert(tx:query("SELECT id FROM user WHERE email = ?", new.email))[1] then
+      return nil, tide.failure { code = "not_found", message = ("there is no user %s"):format(new.email) }
+    end
+    set_admin(tx, new.email, new.admin)
+    return true
+  end)
 end
 
 return users
