@@ -39,7 +39,7 @@ struct tide_blob_store *tide_blob_store_open(uv_loop_t *loop, const struct tide_
 /* Handles must be closed before. Blocks until its pool is idle. */
 void tide_blob_store_close(struct tide_blob_store *store);
 
-/* True when the store answers (for /readyz). Blocks shortly. */
+/* True when the store answers (for /readyz). Blocks shortly; any thread, one at a time. */
 bool tide_blob_store_ready(struct tide_blob_store *store, struct tide_err *err);
 
 /* ---- write ---- */

@@ -153,7 +153,10 @@ static struct tide_blob_backend *file_open(const char *location, const struct ti
 static bool file_ready(struct tide_blob_backend *backend, struct tide_err *err)
 {
     struct tide_blob_files *files = files_of(backend);
+    struct stat st;
 
+    if (fstat(files->tmp, &st) == 0 && st.st_nlink == 0) /* removed, and can still be accessed */
+        return tide_blob_files_error(err, ENOENT, TIDE_BLOB_TMP);
     if (faccessat(files->tmp, ".", W_OK | X_OK, AT_EACCESS) < 0)
         return tide_blob_files_error(err, errno, TIDE_BLOB_TMP);
     return tide_blob_index_ready(files->index, err);

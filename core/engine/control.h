@@ -1,7 +1,8 @@
 /*
  * The line between the supervisor and one worker: a stream socketpair with short text lines. Loop thread.
  *   worker -> supervisor   "bundle NAME GENERATION", "upstream NAME" (another bundle calls it), "ready";
- *                          "| line of a report", "failed"; "draining", "idle" (nothing is in flight)
+ *                          "| line of a report", "failed"; "draining", "idle" (nothing is in flight);
+ *                          "missing BACKEND WHY", "answers BACKEND"
  *   supervisor -> worker   "drain", "finish" (nothing is in flight anywhere)
  * Its end tells each side that the other one is gone.
  */

@@ -33,28 +33,65 @@ static void answer_health(struct tide_http_request *request)
     tide_buf_release(&body);
 }
 
+static void put_missing(struct tide_buf *missing, const char *what, const char *why)
+{
+    char text[64 + TIDE_HEALTH_PROBLEM_LEN];
+
+    snprintf(text, sizeof text, "%s: %s", what, why);
+    tide_buf_puts(missing, missing->len ? "," : "");
+    tide_buf_json(missing, text, strlen(text));
+}
+
 /* All workers must be there: one that is missing leaves connections waiting in its sockets until it is
  * replaced. */
-static void answer_ready(struct tide_supervisor *supervisor, struct tide_http_request *request)
+static void put_missing_workers(const struct tide_supervisor *supervisor, struct tide_buf *missing)
+{
+    char name[32];
+
+    for (unsigned i = 0; i < supervisor->child_count; i++) {
+        const struct tide_child *child = &supervisor->children[i];
+
+        snprintf(name, sizeof name, "worker %u", i);
+        if (child->state != TIDE_WORKER_READY)
+            put_missing(missing, name, state_names[child->state]);
+    }
+}
+
+/* In the words of the first worker that it does not answer. */
+static const char *problem_of(const struct tide_supervisor *supervisor, int backend)
+{
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].problems[backend][0])
+            return supervisor->children[i].problems[backend];
+    return NULL;
+}
+
+static unsigned count_ready(const struct tide_supervisor *supervisor)
 {
     unsigned ready = 0;
-    struct tide_buf body;
-    bool good;
 
     for (unsigned i = 0; i < supervisor->child_count; i++)
         ready += supervisor->children[i].state == TIDE_WORKER_READY;
-    good = supervisor->state == TIDE_SUPERVISOR_RUNNING && ready == supervisor->child_count;
-    tide_buf_init(&body, 65536);
-    tide_buf_printf(&body, "{\"ready\":%s,\"workers\":%u,\"ready_workers\":%u,\"missing\":[",
-                    good ? "true" : "false", supervisor->child_count, ready);
+    return ready;
+}
+
+static void answer_ready(const struct tide_supervisor *supervisor, struct tide_http_request *request)
+{
+    struct tide_buf body, missing;
+
+    tide_buf_init(&body, 1 << 20);
+    tide_buf_init(&missing, 1 << 19);
     if (supervisor->state == TIDE_SUPERVISOR_STOPPING)
-        tide_buf_puts(&body, "\"the engine is stopping\"");
-    for (unsigned i = 0; i < supervisor->child_count; i++)
-        if (supervisor->children[i].state != TIDE_WORKER_READY)
-            tide_buf_printf(&body, "%s\"worker %u: %s\"", body.data[body.len - 1] == '[' ? "" : ",", i,
-                            state_names[supervisor->children[i].state]);
-    tide_buf_puts(&body, "]}\n");
-    respond(request, good ? 200 : 503, "application/json", &body);
+        put_missing(&missing, "engine", "stopping");
+    put_missing_workers(supervisor, &missing);
+    for (int i = 0; i < TIDE_BACKENDS; i++)
+        if (problem_of(supervisor, i))
+            put_missing(&missing, tide_backend_names[i], problem_of(supervisor, i));
+    tide_buf_printf(&body, "{\"ready\":%s,\"workers\":%u,\"ready_workers\":%u,\"missing\":[%s]}\n",
+                    missing.len ? "false" : "true", supervisor->child_count, count_ready(supervisor),
+                    missing.len ? missing.data : "");
+    respond(request, missing.len ? 503 : 200, "application/json", &body);
+    tide_buf_release(&missing);
     tide_buf_release(&body);
 }
 
@@ -118,11 +155,10 @@ static void update_gauges(struct tide_supervisor *supervisor)
 {
     static const char memory_help[] = "Resident memory in bytes.";
     char label[48];
-    unsigned ready = 0;
+    unsigned ready = count_ready(supervisor);
 
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         const struct tide_child *child = &supervisor->children[i];
-        ready += child->state == TIDE_WORKER_READY;
         snprintf(label, sizeof label, "process=\"worker-%u\"", i);
         set_gauge(supervisor, "process_resident_memory_bytes", label, memory_help,
                   child->running ? resident_bytes(child->pid) : 0);

@@ -66,6 +66,16 @@ static void note_upstream(struct tide_supervisor *supervisor, const char *bundle
             supervisor->listeners[i].upstream = true;
 }
 
+/* "sql" or "sql and why" */
+static void note_backend(struct tide_child *child, const char *text)
+{
+    size_t len = strcspn(text, " ");
+
+    for (int i = 0; i < TIDE_BACKENDS; i++)
+        if (strlen(tide_backend_names[i]) == len && strncmp(tide_backend_names[i], text, len) == 0)
+            snprintf(child->problems[i], sizeof child->problems[i], "%s", text[len] ? text + len + 1 : "");
+}
+
 static void become_idle(struct tide_child *child)
 {
     child->idle = true;
@@ -97,6 +107,8 @@ static void on_line(void *arg, const char *line)
         child->failed = true;
     else if (strcmp(line, "draining") == 0)
         child->state = TIDE_WORKER_DRAINING;
+    else if (strncmp(line, "missing ", 8) == 0 || strncmp(line, "answers ", 8) == 0)
+        note_backend(child, line + 8);
     else if (strcmp(line, "idle") == 0)
         become_idle(child);
     else if (strcmp(line, "ready") == 0)
@@ -222,6 +234,7 @@ bool tide_child_spawn(struct tide_child *child, struct tide_err *err)
         return tide_err_errno(err, errno, "socketpair");
     tide_buf_reset(&child->report);
     child->failed = child->idle = false;
+    memset(child->problems, 0, sizeof child->problems);
     child->started_ms = tide_clock_monotonic_ms();
     rc = run_process(child, pair[1]);
     close(pair[1]);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "engine/control.h"
+#include "engine/health.h"
 #include "engine/supervisor.h"
 #include "http/server.h"
 
@@ -38,7 +39,8 @@ struct tide_child {
     struct tide_metrics *slab;
     int64_t started_ms, backoff_ms, restarts;
     struct tide_buf report;
-    char (*generations)[16]; /* of settings->bundles, as told */
+    char (*generations)[16];                               /* of settings->bundles, as told */
+    char problems[TIDE_BACKENDS][TIDE_HEALTH_PROBLEM_LEN]; /* as told; "": it answers */
 };
 
 struct tide_listener {

@@ -201,6 +201,23 @@ static bool serve(struct hosted *hosted, struct tide_err *err)
     return hosted->server != NULL;
 }
 
+static void on_health(void *arg, int backend, const char *problem)
+{
+    struct worker *worker = arg;
+    char line[64 + TIDE_HEALTH_PROBLEM_LEN];
+
+    snprintf(line, sizeof line, "%s %s%s%s", *problem ? "missing" : "answers", tide_backend_names[backend],
+             *problem ? " " : "", problem);
+    for (char *at = line; *at; at++)
+        if (*at == '\n')
+            *at = ' ';
+    tide_control_send(&worker->control, line);
+    tide_log_event(&worker->log, *problem ? TIDE_LOG_ERROR : TIDE_LOG_INFO,
+                   *problem ? "backend does not answer" : "backend answers again",
+                   tide_log_str("backend", tide_backend_names[backend]),
+                   tide_log_str("reason", *problem ? problem : NULL));
+}
+
 static bool start(struct worker *worker, struct tide_buf *report)
 {
     struct tide_err err;
@@ -221,7 +238,10 @@ static bool start(struct worker *worker, struct tide_buf *report)
             tide_buf_printf(report, "%s: %s\n", worker->hosted[i].settings->name, err.message);
             return false;
         }
-    return true;
+    worker->health = tide_health_start(&worker->services, on_health, worker, &err);
+    if (!worker->health)
+        tide_buf_printf(report, "%s\n", err.message);
+    return worker->health != NULL;
 }
 
 static void say_ready(struct worker *worker)

@@ -39,6 +39,7 @@ static void close_stores(struct worker *worker)
 {
     for (size_t i = 0; i < worker->hosted_count; i++)
         tide_bundle_free(worker->hosted[i].bundle);
+    tide_health_stop(worker->health);
     tide_services_close(&worker->services);
     uv_close((uv_handle_t *)&worker->term, NULL);
     uv_close((uv_handle_t *)&worker->interrupt, NULL);

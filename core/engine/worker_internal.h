@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "engine/control.h"
+#include "engine/health.h"
 #include "engine/services.h"
 #include "http/server.h"
 
@@ -28,6 +29,7 @@ struct worker {
     uv_loop_t loop;
     struct tide_control control;
     struct tide_services services;
+    struct tide_health *health;
     struct hosted *hosted;
     size_t hosted_count;
     uv_signal_t term, interrupt;

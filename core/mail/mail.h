@@ -35,6 +35,7 @@ struct tide_mailer *tide_mailer_open(uv_loop_t *loop, const struct tide_log *log
                                      const char *default_from, struct tide_err *err);
 /* Blocks until what was sent is delivered; callbacks that were not canceled run inside. */
 void tide_mailer_close(struct tide_mailer *mailer);
+/* Whether it can take messages. Blocks shortly; any thread, one at a time. */
 bool tide_mailer_ready(struct tide_mailer *mailer, struct tide_err *err);
 
 /* err NULL: handed over durably. Never inside the call. A message whose id was sent already succeeds without

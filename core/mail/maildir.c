@@ -152,12 +152,23 @@ static struct tide_mail_backend *maildir_open(const char *location, const struct
     return NULL;
 }
 
+/* A directory that was removed can still be accessed. */
+static bool is_writable(int dir)
+{
+    struct stat st;
+
+    if (fstat(dir, &st) == 0 && st.st_nlink == 0) {
+        errno = ENOENT;
+        return false;
+    }
+    return faccessat(dir, ".", W_OK | X_OK, AT_EACCESS) == 0;
+}
+
 static bool maildir_ready(struct tide_mail_backend *backend, struct tide_err *err)
 {
     struct maildir *maildir = (struct maildir *)backend;
 
-    if (faccessat(maildir->tmp, ".", W_OK | X_OK, AT_EACCESS) == 0 &&
-        faccessat(maildir->new, ".", W_OK | X_OK, AT_EACCESS) == 0)
+    if (is_writable(maildir->tmp) && is_writable(maildir->new))
         return true;
     return fail(err, errno, "not writable");
 }

@@ -32,7 +32,7 @@ struct tide_queue_broker *tide_queue_broker_open(uv_loop_t *loop, const struct t
  * Consumers are stopped, leases still held are handed back and their deliveries freed. Not from a callback of
  * the broker's. */
 void tide_queue_broker_close(struct tide_queue_broker *broker);
-/* Whether its store can be used. Blocks for a few milliseconds. */
+/* Whether its store can be used. Blocks for a few milliseconds; any thread, one at a time. */
 bool tide_queue_broker_ready(struct tide_queue_broker *broker, struct tide_err *err);
 
 /* ---- publish ---- */

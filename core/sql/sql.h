@@ -37,6 +37,8 @@ struct tide_sql_db *tide_sql_open(uv_loop_t *loop, const struct tide_log *log, c
                                   struct tide_err *err);
 void tide_sql_close(
     struct tide_sql_db *db); /* blocks until its pool is idle; open transactions are rolled back */
+/* Whether it answers. Blocks for 100 ms at most; any thread, one at a time, not beside the calls that block.
+ */
 bool tide_sql_ready(struct tide_sql_db *db, struct tide_err *err);
 
 /* err NULL: `result` is valid during the callback (move values out or copy). Codes: exists (a unique key),

@@ -339,6 +339,54 @@ static void replaces_a_killed_worker(void **state)
     assert_int_equal(stop(engine), 0);
 }
 
+/* /readyz says 503 and names it. */
+static void wait_missing(struct engine *engine, const char *name)
+{
+    int64_t until = tide_clock_monotonic_ms() + 10000;
+
+    while (get(engine, engine->admin, "/readyz") != 503 || !strstr(engine->answer, name)) {
+        if (tide_clock_monotonic_ms() > until)
+            fail_msg("/readyz does not name %s: %s", name, engine->answer);
+        usleep(2000);
+    }
+    assert_non_null(strstr(engine->answer, "\"ready\":false,\"workers\":2,\"ready_workers\":2"));
+    assert_int_equal(get(engine, engine->admin, "/healthz"), 200);
+}
+
+static void tells_which_database_is_missing(void **state)
+{
+    static const char *const names[][2] = {{"auth.db", "[\"sql: "}, {"queue.db", "[\"queue: "}};
+    struct engine *engine = *state;
+    char path[160], away[176];
+
+    start(engine, "2", "5s");
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/data/%s", engine->dir, names[i][0]);
+        snprintf(away, sizeof away, "%s.away", path);
+        assert_int_equal(rename(path, away), 0);
+        wait_missing(engine, names[i][1]);
+        assert_int_equal(rename(away, path), 0);
+        wait_ready(engine, 200);
+    }
+    assert_true(count_in_log(engine, "backend answers again") >= 2);
+    assert_int_equal(stop(engine), 0);
+}
+
+static void tells_which_directory_is_missing(void **state)
+{
+    struct engine *engine = *state;
+    char command[160];
+
+    start(engine, "2", "5s");
+    snprintf(command, sizeof command, "rm -r %s/data/mail/new", engine->dir);
+    assert_int_equal(system(command), 0);
+    wait_missing(engine, "[\"mail: ");
+    snprintf(command, sizeof command, "rm -r %s/data/blobs/.tmp", engine->dir);
+    assert_int_equal(system(command), 0);
+    wait_missing(engine, "[\"blob: ");
+    assert_int_equal(stop(engine), 0);
+}
+
 static void finishes_what_is_in_flight(void **state)
 {
     struct engine *engine = *state;
@@ -431,7 +479,7 @@ static void serves_upstreams_until_nothing_is_in_flight(void **state)
     usleep(200000);
     kill(engine->pid, SIGTERM);
     wait_ready(engine, 503);
-    assert_non_null(strstr(engine->answer, "the engine is stopping"));
+    assert_non_null(strstr(engine->answer, "engine: stopping"));
     assert_non_null(strstr(engine->answer, "Connection: close"));
     assert_int_equal(get(engine, engine->web, "/relay/1"), -1);
     for (int i = 0; i < REQUESTS; i++) {
@@ -644,6 +692,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(serves_and_stops, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_handler_declares_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_a_killed_worker, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tells_which_database_is_missing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tells_which_directory_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finishes_what_is_in_flight, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cuts_off_after_the_grace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stops_at_once_when_told_twice, set_up, tear_down),
