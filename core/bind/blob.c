@@ -407,7 +407,7 @@ static int respond_blob(lua_State *L)
     int fd = tide_blob_reader_fd(reader);
 
     tide_bind_check_request(L, 1);
-    response.header_count = tide_bind_check_headers(L, 3, headers);
+    response.header_count = tide_bind_check_answer(L, response.status, 3, headers);
     response.offset = (int64_t)luaL_checknumber(L, 5);
     response.length = (int64_t)luaL_checknumber(L, 6);
     if (fd >= 0) {

@@ -11,8 +11,9 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
 
     lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_failure);
     lua_pushvalue(from, -1);
-    lua_xmove(from, L, 1);
-    if (lua_pcall(L, 1, 4, 0) == 0) {
+    lua_pushthread(from); /* its stack tells where */
+    lua_xmove(from, L, 2);
+    if (lua_pcall(L, 2, 4, 0) == 0) {
         snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -4));
         snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -3));
         failure->retryable = lua_toboolean(L, -2);

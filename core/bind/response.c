@@ -1,39 +1,76 @@
 /* What scripts answer. */
+#include <string.h>
+
 #include "bind/exchange.h"
 #include "bind/request.h"
+#include "http/framing.h"
 #include "http/range.h"
 
-static void add_value(lua_State *L, struct tide_http_header *headers, size_t *count, const char *name)
+/* A number becomes a string that only the stack holds: it is kept there, at `keep`. */
+static void add_value(lua_State *L, struct tide_http_header *headers, size_t *count, const char *name,
+                      int keep)
 {
     if (*count == TIDE_BIND_MAX_HEADERS)
-        luaL_error(L, "a response has at most %d headers", TIDE_BIND_MAX_HEADERS);
+        luaL_error(L, "there may be at most %d headers", TIDE_BIND_MAX_HEADERS);
     if (!lua_isstring(L, -1))
         luaL_error(L, "the header '%s' must be a string, not a %s", name, luaL_typename(L, -1));
+    if (lua_type(L, -1) == LUA_TNUMBER) {
+        lua_tostring(L, -1);
+        lua_pushvalue(L, -1);
+        lua_insert(L, keep);
+    }
     headers[(*count)++] = (struct tide_http_header){name, lua_tostring(L, -1)};
 }
 
 size_t tide_bind_check_headers(lua_State *L, int index,
                                struct tide_http_header headers[TIDE_BIND_MAX_HEADERS])
 {
+    int keep = lua_gettop(L) + 1;
     size_t count = 0, i;
     const char *name;
 
     if (lua_isnoneornil(L, index))
         return 0;
+    luaL_checkstack(L, TIDE_BIND_MAX_HEADERS + 4, "too many headers");
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "the names of headers must be strings");
         name = lua_tostring(L, -2);
         if (!lua_istable(L, -1)) {
-            add_value(L, headers, &count, name);
+            add_value(L, headers, &count, name, keep);
             continue;
         }
         for (i = 1; i <= lua_objlen(L, -1); i++) {
             lua_rawgeti(L, -1, (int)i);
-            add_value(L, headers, &count, name);
+            add_value(L, headers, &count, name, keep);
             lua_pop(L, 1);
         }
     }
+    return count;
+}
+
+static bool is_fit(const struct tide_http_header *header)
+{
+    size_t len = strlen(header->value);
+
+    if (!tide_framing_name_ok(header->name, strlen(header->name)))
+        return false;
+    return len == 0 || (tide_framing_value_ok(header->value, len) && header->value[0] != ' ' &&
+                        header->value[len - 1] != ' ');
+}
+
+size_t tide_bind_check_answer(lua_State *L, int status, int index,
+                              struct tide_http_header headers[TIDE_BIND_MAX_HEADERS])
+{
+    size_t count, i;
+
+    if (status < 200 || status > 599)
+        luaL_error(L, "an answer has a status between 200 and 599, not %d", status);
+    count = tide_bind_check_headers(L, index, headers);
+    for (i = 0; i < count; i++)
+        if (!is_fit(&headers[i]))
+            luaL_error(L, "the header '%s' of the answer has a name or a value that HTTP does not allow",
+                       headers[i].name);
     return count;
 }
 
@@ -53,7 +90,7 @@ static int respond(lua_State *L)
 
     tide_bind_check_request(L, 1);
     response.body = luaL_optlstring(L, 4, "", &response.body_len);
-    response.header_count = tide_bind_check_headers(L, 3, headers);
+    response.header_count = tide_bind_check_answer(L, response.status, 3, headers);
     tide_bind_respond(L, 1, &response);
     return 0;
 }

@@ -32,11 +32,11 @@ function entry.call(module, name, args)
 end
 
 -- code, message, retryable, is it a bug of the script (not a failure that it passed on)
-function entry.failure(value)
+function entry.failure(value, thread)
   if type(value) == "table" and type(value.code) == "string" then
     return value.code, tostring(value.message or value.code), value.retryable == true, false
   end
-  return "internal", report.plain(tostring(value)), true, getmetatable(value) ~= Failure
+  return "internal", report.raised(value, thread), true, getmetatable(value) ~= Failure
 end
 
 return entry

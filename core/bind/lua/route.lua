@@ -4,7 +4,7 @@ local native, load = ...
 local api, report, respond, shape = load "api", load "report", load "respond", load "shape"
 local cjson = native.cjson
 
-local route = { handlers = {}, rates = {} }
+local route = { handlers = {}, steps = {} }
 
 local Failure = load "failure"
 
@@ -135,8 +135,13 @@ function route.request(handle, ...)
   return setmetatable({ [HANDLE] = handle, params = params }, Request)
 end
 
+-- `handler` as the script wrote it, `steps` with what its options put before it.
+local run = report.runner(function(_, steps, handle, req)
+  respond.send(handle, steps(req))
+end)
+
 function route.run(index, handle, ...)
-  respond.send(handle, report.enter(route.handlers[index], route.request(handle, ...)))
+  run(route.handlers[index], route.steps[index], handle, route.request(handle, ...))
 end
 
 -- ---- rate limits: a token bucket for each client address, in this worker ----
@@ -205,13 +210,14 @@ local function declare(spec, o, handler)
   if not index then
     report.misuse(("tide.route: '%s': %s"):format(spec, why))
   end
+  local steps = handler
   if o.params or o.query then
-    handler = shaped(("tide.route: '%s'"):format(spec), o, handler)
+    steps = shaped(("tide.route: '%s'"):format(spec), o, steps)
   end
   if o.limit and o.limit.rate then
-    handler = limited(o.limit.rate, handler)
+    steps = limited(o.limit.rate, steps)
   end
-  route.handlers[index] = handler
+  route.handlers[index], route.steps[index] = handler, steps
 end
 
 api.define("route", { tide = { route = declare }, ["tide.Request"] = Request, ["tide.Part"] = Part, ["tide.Body"] = Body })

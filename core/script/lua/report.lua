@@ -15,23 +15,45 @@ local function line_of(source, number)
   end
 end
 
--- Runs a handler of a script. `return tide.respond.json(...)` leaves no frame of the script on the stack (a tail call): then this
--- one still tells which handler it was.
-function report.enter(handler, ...)
-  local a, b = handler(...)
-  return a, b
+-- Functions whose first argument is the script's function that they run. `return tide.respond.json(...)` leaves no frame of the
+-- script on the stack (a tail call): then these still tell which handler it was.
+local runners = {}
+
+function report.runner(f)
+  runners[f] = true
+  return f
 end
 
--- The file and line of the script that called into the engine, from the stack. Third: true when the line is only where the
--- handler begins.
-function report.caller(level)
-  level = (level or 1) + 1
+report.enter = report.runner(function(handler, ...)
+  local a, b = handler(...)
+  return a, b
+end)
+
+local function frame(level, thread)
+  local info = thread and debug.getinfo(thread, level, "Slf") or not thread and debug.getinfo(level + 1, "Slf")
+  return info
+end
+
+local function handler_at(level, thread)
+  local _, handler
+  if thread then
+    _, handler = debug.getlocal(thread, level, 1)
+  else
+    _, handler = debug.getlocal(level + 1, 1)
+  end
+  return debug.getinfo(handler, "S")
+end
+
+-- The file and line of the script that called into the engine, from the stack (of a coroutine that raised when it is given).
+-- Third: true when the line is only where the handler begins.
+function report.caller(level, thread)
+  level = thread and 0 or (level or 1) + 1
   while true do
-    local info = debug.getinfo(level, "Slf")
+    local info = frame(level, thread)
     if not info then
       return nil
-    elseif info.func == report.enter then
-      info = debug.getinfo(select(2, debug.getlocal(level, 1)), "S")
+    elseif runners[info.func] then
+      info = handler_at(level, thread)
       return info.source:sub(2), info.linedefined, true
     elseif info.source:sub(1, 1) == "@" and info.currentline > 0 then
       return info.source:sub(2), info.currentline
@@ -40,31 +62,33 @@ function report.caller(level)
   end
 end
 
+local function placed(message, file, line, begins)
+  local where = file and ("%s:%d: "):format(file, line) or ""
+  return where .. message .. (begins and " (in the function that begins here)" or "")
+end
+
 -- Raises `message` as the fault of the calling script. `hint`: further lines.
 function report.misuse(message, hint)
-  local file, line, begins = report.caller(2)
-  local where = file and ("%s:%d: "):format(file, line) or ""
-  error(where .. message .. (begins and " (in the function that begins here)" or "") .. (hint and "\n" .. hint or ""), 0)
+  error(placed(message, report.caller(2)) .. (hint and "\n" .. hint or ""), 0)
 end
 
--- A message of a C function without the place in the engine that called it, which tells an author nothing.
-function report.plain(message)
-  return (message:gsub("^tide/[%w_.]+:%d+: ", ""))
+-- Puts the script's position before a message that has none: a C function's, whose place in the engine tells an author nothing.
+local function located(message, level, thread)
+  message = message:gsub("^tide/[%w_.]+:%d+: ", "")
+  if message:match("^[^\n]-:%d+: ") then
+    return message
+  end
+  return placed(message, report.caller(level, thread))
 end
 
--- Message handler for xpcall: puts the script's position before a message that has none (raised by a C function).
+-- Message handler for xpcall.
 function report.locate(failure)
-  if type(failure) ~= "string" then
-    return failure
-  end
-  failure = report.plain(failure)
-  if not failure:match("^[^\n]-:%d+: ") then
-    local file, line = report.caller(2)
-    if file then
-      return ("%s:%d: %s"):format(file, line, failure)
-    end
-  end
-  return failure
+  return type(failure) == "string" and located(failure, 3) or failure
+end
+
+-- What a coroutine raised, in words.
+function report.raised(value, thread)
+  return type(value) == "string" and located(value, 0, thread) or tostring(value)
 end
 
 local function source_of(file)

@@ -20,7 +20,7 @@ A failure that a handler raises (with `assert` or `error`) is answered by its co
           { name = "body", type = "size|integer", optional = true, doc = "largest body; over it 413. Without it the listener's limit" },
           { name = "rate", type = "rate", optional = true, doc = "requests per client address and worker; over it 429" },
         } },
-        { name = "timeout", type = "duration", default = "60s", doc = "for the handler, without the time to send the response; over it 503" },
+        { name = "timeout", type = "duration", default = "60s", doc = "for the handler, without the time to send the response; over it 504" },
         { name = "params", type = "table", optional = true, lua = "table<string, string|tide.ParameterShape>",
           doc = "the shape of the path's parameters; 400 when they have another" },
         { name = "query", type = "table", optional = true, lua = "table<string, string|tide.ParameterShape>",
