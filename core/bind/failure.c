@@ -1,7 +1,16 @@
 /* What becomes of an error that a script did not catch. */
 #include <stdio.h>
+#include <string.h>
 
 #include "bind/bundle_internal.h"
+
+/* What a client did wrong is its business: the answer says it, and the event of its request counts it. */
+static enum tide_log_level level_of(const struct failure *failure, bool bug)
+{
+    if (bug)
+        return TIDE_LOG_ERROR;
+    return strcmp(failure->code, "bad_request") == 0 ? TIDE_LOG_DEBUG : TIDE_LOG_WARN;
+}
 
 void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *from,
                          struct failure *failure)
@@ -24,7 +33,7 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
             (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true, .message = "unreadable error"};
         lua_pop(L, 1);
     }
-    tide_log_event(bundle->config.services->log, bug ? TIDE_LOG_ERROR : TIDE_LOG_WARN, "handler failed",
+    tide_log_event(bundle->config.services->log, level_of(failure, bug), "handler failed",
                    tide_log_str("bundle", bundle->config.name),
                    tide_log_str("generation", bundle->generation),
                    tide_log_str("handler", tide_task_label(task)), tide_log_str("code", failure->code),

@@ -146,6 +146,8 @@ check "it has none when its client goes away" until_true 10 none
 signed "$gateway/jobs"
 check "nothing of all these became a job" test "$(cat "$work/body")" = '{"jobs":[]}'
 
+check "what clients do wrong is no warning in the log" test -z "$(grep '"level":"warn".*bad_request' "$work/engine.log")"
+
 # ---- the same bytes for what is not there and for what is another's ----
 
 need "a video of the first user" upload "$clip"
