@@ -5,7 +5,7 @@ CONFIGURE = cmake -S . -G Ninja $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccach
 C_FILES = $(shell find core spec/unit -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test bench check lint asan docs format clean
+.PHONY: help setup build run demo test bench check lint asan tsan docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,14 @@ lint: ## format and lint only
 	luacheck --quiet --std luajit+busted --read-globals tide --max-line-length 150 -- scripts/*/spec spec/tide
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' test
+	@.ci/setup test
+	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' build
+	@BUILD=build-asan .ci/sanitize asan
+
+tsan: ## the unit tests of what has threads under ThreadSanitizer
+	@.ci/setup test
+	@$(MAKE) --no-print-directory BUILD=build-tsan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=thread' build
+	@BUILD=build-tsan .ci/sanitize tsan
 
 docs: build ## write docs/lua-api.md from the description of the API
 	@$(BUILD)/tidemill types --reference >docs/lua-api.md
@@ -60,4 +67,4 @@ format: ## format the C sources
 	clang-format -i $(C_FILES)
 
 clean: ## remove what was built
-	rm -rf build build-check build-asan
+	rm -rf build build-check build-asan build-tsan

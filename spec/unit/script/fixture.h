@@ -19,7 +19,7 @@ struct world {
     char directory[64];
     int ended;
     enum tide_task_end end;
-    char result[512];
+    char result[512], traceback[1024];
 };
 
 /* ---- a primitive that waits: sleep(ms) -> "slept" ---- */
@@ -154,7 +154,7 @@ static inline void on_end(void *arg, struct tide_task *task, enum tide_task_end 
     struct world *world = arg;
     const char *text = end == TIDE_TASK_ENDED ? err->code : nresults ? lua_tostring(L, -1) : "";
 
-    (void)task;
+    snprintf(world->traceback, sizeof world->traceback, "%s", tide_task_traceback(task));
     world->ended++;
     world->end = end;
     snprintf(world->result, sizeof world->result, "%s", text ? text : "?");
