@@ -2,22 +2,15 @@
 #ifndef SPEC_BLOB_FIXTURE_H
 #define SPEC_BLOB_FIXTURE_H
 
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "loop.h"
 
-#include <cmocka.h>
+#include <ftw.h>
 
 #include "base/clock.h"
 #include "blob/blob.h"
 
 static uv_loop_t loop;
+static int files_before;
 static char root[64], url[96];
 static struct tide_blob_store *store;
 
@@ -43,7 +36,7 @@ static inline void open_store(void)
 {
     struct tide_err err = {0};
 
-    assert_int_equal(uv_loop_init(&loop), 0);
+    files_before = loop_open(&loop);
     store = tide_blob_store_open(&loop, NULL, url, &err);
     if (!store)
         fail_msg("%s: %s", err.code, err.message);
@@ -52,8 +45,7 @@ static inline void open_store(void)
 static inline void close_store(void)
 {
     tide_blob_store_close(store);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&loop), 0);
+    loop_close(&loop, files_before);
 }
 
 static inline int make_root(void **state)

@@ -1,13 +1,7 @@
-#include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <unistd.h>
+#include "loop.h"
 
-#include <cmocka.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include "loop/pool.h"
 
@@ -25,18 +19,20 @@ struct probe {
 };
 
 static uv_loop_t loop;
+static int files_before;
 
 static int setup(void **state)
 {
     (void)state;
-    return uv_loop_init(&loop);
+    files_before = loop_open(&loop);
+    return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    uv_run(&loop, UV_RUN_DEFAULT);
-    return uv_loop_close(&loop);
+    loop_close(&loop, files_before);
+    return 0;
 }
 
 static void probe_work(struct tide_job *job)

@@ -1,23 +1,16 @@
+#include "loop.h"
+
 #include <dirent.h>
 #include <ftw.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "mail/mail.h"
 
 static uv_loop_t loop;
+static int files_before;
 static char root[64], url[96];
 static struct tide_mailer *mailer;
 
@@ -30,7 +23,7 @@ static void open_mailer(void)
 {
     struct tide_err err = {0};
 
-    assert_int_equal(uv_loop_init(&loop), 0);
+    files_before = loop_open(&loop);
     mailer = tide_mailer_open(&loop, NULL, url, "tidemill <mill@example.com>", &err);
     if (!mailer)
         fail_msg("%s: %s", err.code, err.message);
@@ -40,8 +33,7 @@ static void close_mailer(void)
 {
     tide_mailer_close(mailer);
     mailer = NULL;
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&loop), 0);
+    loop_close(&loop, files_before);
 }
 
 static int setup(void **state)

@@ -2,22 +2,14 @@
 #ifndef SPEC_UNIT_SQL_FIXTURE_H
 #define SPEC_UNIT_SQL_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "loop.h"
 
 #include "base/clock.h"
 #include "sql/sql.h"
 
 struct fixture {
     uv_loop_t loop;
+    int files;
     struct tide_sql_db *db;
     char dir[64], path[128], url[160];
 };
@@ -45,7 +37,7 @@ static inline int set_up(void **state)
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->path, sizeof f->path, "%s/t.db", f->dir);
     snprintf(f->url, sizeof f->url, "sqlite:%s", f->path);
-    uv_loop_init(&f->loop);
+    f->files = loop_open(&f->loop);
     open_db(f);
     *state = f;
     return 0;
@@ -57,8 +49,7 @@ static inline int tear_down(void **state)
     char command[128];
 
     tide_sql_close(f->db);
-    uv_run(&f->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&f->loop), 0); /* no handle is left open */
+    loop_close(&f->loop, f->files);
     snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
     assert_int_equal(system(command), 0);
     free(f);

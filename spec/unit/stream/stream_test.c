@@ -1,11 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "loop.h"
 
 #include "stream/stream.h"
 
@@ -36,19 +29,21 @@ struct outcome {
 };
 
 static uv_loop_t loop;
+static int files_before;
 static const struct tide_err broken = {.code = TIDE_ERR_INTERNAL, .message = "broken"};
 
 static int setup(void **state)
 {
     (void)state;
-    return uv_loop_init(&loop);
+    files_before = loop_open(&loop);
+    return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    uv_run(&loop, UV_RUN_DEFAULT);
-    return uv_loop_close(&loop);
+    loop_close(&loop, files_before);
+    return 0;
 }
 
 static char byte_at(size_t i)
