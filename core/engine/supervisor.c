@@ -189,9 +189,9 @@ void tide_supervisor_child_idle(struct tide_supervisor *supervisor)
         if (supervisor->children[i].running && !supervisor->children[i].idle)
             return;
     supervisor->finishing = true;
+    close_sockets(supervisor, true);
     for (unsigned i = 0; i < supervisor->child_count; i++)
         tide_child_finish(&supervisor->children[i]);
-    close_sockets(supervisor, true);
 }
 
 void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
@@ -204,12 +204,12 @@ void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
                    0);
     if (supervisor->admin)
         tide_http_server_drain(supervisor->admin);
+    close_sockets(supervisor, false); /* before the workers' own, which take what waits and close as the last */
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         tide_child_drain(&supervisor->children[i]);
         if (!supervisor->children[i].running)
             close_sockets_of(supervisor, &supervisor->children[i]);
     }
-    close_sockets(supervisor, false);
     tide_supervisor_child_idle(supervisor); /* perhaps none runs */
     finish_if_empty(supervisor);
 }

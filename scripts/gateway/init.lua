@@ -41,7 +41,7 @@ tide.route("POST /upload", { limit = { body = config.max_upload }, timeout = "6h
   local video = assert(jobs.create(part.filename, req.user))
   assert(tide.copy(part, video)) -- streamed; dropped when the client goes away
   assert(video:commit())
-  jobs.submit(video.id, req.user) -- what fails here is sent again by the relay
+  assert(jobs.submit(video.id, req.user))
   local url = "/jobs/" .. video.id
   return respond.json(202, { job = video.id, video_fid = video.id, status_url = url }, { Location = url })
 end))

@@ -8,19 +8,30 @@ function jobs.create(filename, owner)
 end
 
 -- The message first, then the note that it is out: a crash between them sends it twice, which the converter doesn't mind.
-function jobs.submit(id, owner)
+local function send(id, owner)
   local sent, err = queue:publish { video_fid = id, username = owner }
   if not sent then
     tide.log.warn("job stays in the outbox", { job = id, code = err.code, message = err.message })
     return nil, err
   end
-  return videos:annotate(id, { state = "QUEUED" }, { state = "SUBMITTED" })
+  videos:annotate(id, { state = "QUEUED" }, { state = "SUBMITTED" })
+  return true
+end
+
+-- True once the job will be done: its message is out, or the relay will send it. A queue that has no space may have none for
+-- long, so that job is taken back, and failed.
+function jobs.submit(id, owner)
+  local sent, err = send(id, owner)
+  if not sent and err.code == "full" and videos:remove(id) then
+    return nil, err
+  end
+  return true
 end
 
 -- Sends what a crash or an absent broker kept back.
 function jobs.relay()
   for _, video in ipairs(assert(videos:find { where = { state = "SUBMITTED" }, older_than = "15s" })) do
-    jobs.submit(video.id, video.owner)
+    send(video.id, video.owner)
   end
 end
 
