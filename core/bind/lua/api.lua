@@ -14,16 +14,24 @@ local function each_checked(where, field, ...)
 end
 
 -- f with its arguments checked. Written out for up to four, since this runs on every call of a primitive.
-local function checked(where, params, variadic, f)
+local function checked(where, params, f)
   local argument = check.argument
   local a, b, c, d = params[1], params[2], params[3], params[4]
-  if variadic and b then
-    return function(x, y, ...) return f(argument(where, a, x), argument(where, b, y), each_checked(where, variadic, ...)) end
-  elseif variadic then
-    return function(x, ...) return f(argument(where, a, x), each_checked(where, variadic, ...)) end
-  end
   return function(x, y, z, w)
     return f(a and argument(where, a, x), b and argument(where, b, y), c and argument(where, c, z), d and argument(where, d, w))
+  end
+end
+
+-- The same for functions that take any number of further arguments.
+local function checked_variadic(where, params, rest, f)
+  local function from(i, ...)
+    if i > #params then
+      return each_checked(where, rest, ...)
+    end
+    return check.argument(where, params[i], (...)), from(i + 1, select(2, ...))
+  end
+  return function(...)
+    return f(from(1, ...))
   end
 end
 
@@ -55,7 +63,7 @@ local function wrapped(entry, class, f)
   for _, param in ipairs(entry.params or {}) do
     params[#params + 1] = param
   end
-  f = checked(entry.name, params, entry.variadic, f)
+  f = entry.variadic and checked_variadic(entry.name, params, entry.variadic, f) or checked(entry.name, params, f)
   if params[3] and params[3].type == "function" and params[2].fields then
     f = shifted(f)
   end

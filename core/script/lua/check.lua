@@ -187,7 +187,7 @@ end
 function check.value(where, field, value)
   if value == nil then
     if field.default ~= nil then
-      return types[field.type](field.default)
+      return field.as_given and field.default or types[field.type](field.default)
     elseif field.optional then
       return nil
     end

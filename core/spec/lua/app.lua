@@ -5,16 +5,15 @@ local cjson = native.cjson
 local tide, settle = load "tide", load "settle"
 
 local App = {}
-App.__index = App
 
-function App.new(handle, name, port)
-  return setmetatable({ handle = handle, name = name, url = port > 0 and ("http://127.0.0.1:%d"):format(port) or nil }, App)
+local function new(handle, name, port)
+  return setmetatable({ handle = handle, name = name, url = port > 0 and ("http://127.0.0.1:%d"):format(port) }, App)
 end
 
 -- Ends it, with what it has in flight. Without a call it is closed at the end of the block that opened it.
 function App:close()
   local handle = self.handle
-  self.handle, self.url = nil, nil
+  self.handle, self.url = false, false
   if handle then
     native.spec_close(handle)
   end
@@ -23,6 +22,17 @@ end
 -- ---- requests ----
 
 local BOUNDARY = "tidemill-spec-7d1c6a9f"
+
+-- { bytes = "..." } or { path = "..." }
+local function bytes_of(content)
+  if content.bytes then
+    return content.bytes
+  end
+  local file = assert(io.open(content.path, "rb"))
+  local bytes = file:read "*a"
+  file:close()
+  return bytes
+end
 
 -- multipart/form-data: { field = "text" or { filename = , type = , bytes = or path = } }, in the order of names
 local function form_body(form)
@@ -37,20 +47,9 @@ local function form_body(form)
     if part.filename then
       head = head .. ('; filename="%s"\r\nContent-Type: %s'):format(part.filename, part.type or "application/octet-stream")
     end
-    out[#out + 1] = head .. "\r\n\r\n" .. App.bytes(part) .. "\r\n"
+    out[#out + 1] = head .. "\r\n\r\n" .. bytes_of(part) .. "\r\n"
   end
   return table.concat(out) .. ("--%s--\r\n"):format(BOUNDARY), "multipart/form-data; boundary=" .. BOUNDARY
-end
-
--- { bytes = "..." } or { path = "..." }
-function App.bytes(content)
-  if content.bytes then
-    return content.bytes
-  end
-  local file = assert(io.open(content.path, "rb"))
-  local bytes = file:read "*a"
-  file:close()
-  return bytes
 end
 
 -- One HTTP request: { method, path, headers, body | json | form, user = { name, password }, token, timeout }.
@@ -165,9 +164,9 @@ end
 -- Stores a file: content { bytes = or path = }, options of bucket:create. Returns its id.
 function App.put(_, bucket, content, options)
   local file = assert(tide.bucket(bucket):create(options))
-  assert(native.copy(native.spec_source(App.bytes(content)), file.native, -1))
+  assert(native.copy(native.spec_source(bytes_of(content)), file.native, -1))
   assert(file:commit())
   return file.id
 end
 
-return App
+return { class = App, new = new }

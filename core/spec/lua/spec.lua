@@ -2,8 +2,7 @@
 local native, load = ...
 
 local cjson = native.cjson
-local App = load "app"
-local check, mailbox, settle = load "check", load "mailbox", load "settle"
+local app, mailbox, settle = load "app", load "mailbox", load "settle"
 local spec = {}
 
 -- Writes the files of a bundle given as text; returns its directory.
@@ -55,7 +54,6 @@ function spec.new(directory)
   -- A bundle of the settings by its name, or one given as text: { source = "..." } or { files = { ["init.lua"] = "..." } }.
   -- `settings` go over those of the settings file. Raises the report of a bundle that can't be loaded.
   function self.api.bundle(name, options)
-    options = options or {}
     local where, settings = native.spec_find(name)
     if options.source or options.files then
       written = written + 1
@@ -68,9 +66,9 @@ function spec.new(directory)
     if not handle then
       error(port, 2)
     end
-    local app = App.new(handle, name, port)
-    table.insert(blocks[#blocks], app)
-    return app
+    local opened = app.new(handle, name, port)
+    table.insert(blocks[#blocks], opened)
+    return opened
   end
 
   -- The e-mails sent, oldest first: { to, from, subject, id, text, html, headers, raw }.
@@ -102,7 +100,7 @@ function spec.new(directory)
 
   -- Moves the time of day on, as "15s", until the end of the file: for what waits for its age, a delay or an expiry.
   function self.api.advance(duration)
-    native.spec_advance(check.value("tide.spec.advance", { name = "duration", type = "duration" }, duration))
+    native.spec_advance(duration)
   end
 
   -- Waits until f returns something, and returns that; raises after a minute.
@@ -128,6 +126,7 @@ function spec.new(directory)
   -- A WAV file: a tone of `seconds`, mono, 16 bit, 44100 Hz.
   self.api.wav = load "wav"
 
+  load("api").define("spec", { ["tide.spec"] = self.api, ["tide.App"] = app.class })
   return self
 end
 

@@ -18,4 +18,5 @@ return {
   { module = "metrics", "metrics" },
   { module = "json", "json" },
   { module = "basics", "sleep", "now", "id", "failure" },
+  { module = "spec" }, -- for specs alone: they get it from their runner
 }

@@ -8,7 +8,7 @@ return {
       { name = "secret", type = "string", doc = "HS256: at least 32 bytes; ES256: a PEM key" },
       { name = "issuer", type = "string", optional = true, doc = "put into tokens as `iss`, and demanded of them" },
       { name = "audience", type = "string", optional = true, doc = "put into tokens as `aud`, and demanded of them" },
-      { name = "ttl", type = "duration|integer", default = "1h", doc = "how long a token is good" },
+      { name = "ttl", type = "duration", default = "1h", doc = "how long a token is good" },
     } } },
     returns = { { name = "tokens", type = "tide.Jwt" } },
     throws = "when the secret is no key",

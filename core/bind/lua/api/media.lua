@@ -17,7 +17,7 @@ return {
         { name = "channels", type = "integer", optional = true, min = 1, max = 2, doc = "by default the input's, at most 2" },
         { name = "sample_rate", type = "integer", optional = true, choices = { 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000 },
           doc = "in Hz; by default nearest to the input's" },
-        { name = "max_duration", type = "duration|integer", optional = true, doc = "of the sound; by default 12 h" },
+        { name = "max_duration", type = "duration", optional = true, doc = "of the sound; by default 12 h" },
         { name = "max_output", type = "size", optional = true, doc = "by default 2 GiB" },
         { name = "max_memory", type = "size", optional = true, doc = "of the process; by default 1 GiB" },
         { name = "timeout", type = "duration", optional = true, doc = "by default 25 min" },
