@@ -76,20 +76,39 @@ bool tide_buf_putc(struct tide_buf *buf, char c)
     return tide_buf_append(buf, &c, 1);
 }
 
+bool tide_buf_int(struct tide_buf *buf, int64_t value)
+{
+    uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    char digits[21], *first = digits + sizeof digits;
+
+    do
+        *--first = (char)('0' + left % 10);
+    while (left /= 10);
+    if (value < 0)
+        *--first = '-';
+    return tide_buf_append(buf, first, (size_t)(digits + sizeof digits - first));
+}
+
 bool tide_buf_printf(struct tide_buf *buf, const char *fmt, ...)
 {
+    size_t room = buf->data ? buf->cap - buf->len : 0;
     va_list args;
     char *to;
     int n;
 
     va_start(args, fmt);
-    n = vsnprintf(NULL, 0, fmt, args);
+    n = vsnprintf(room ? buf->data + buf->len : NULL, room, fmt, args);
     va_end(args);
-    if (n < 0 || !(to = tide_buf_reserve(buf, (size_t)n)))
+    if (n < 0 || !(to = tide_buf_reserve(buf, (size_t)n))) {
+        if (room)
+            buf->data[buf->len] = '\0';
         return false;
-    va_start(args, fmt);
-    vsnprintf(to, (size_t)n + 1, fmt, args);
-    va_end(args);
+    }
+    if ((size_t)n >= room) { /* it did not fit at first */
+        va_start(args, fmt);
+        vsnprintf(to, (size_t)n + 1, fmt, args);
+        va_end(args);
+    }
     buf->len += (size_t)n;
     return true;
 }
@@ -113,27 +132,39 @@ static void json_char(struct tide_buf *buf, unsigned char c)
         tide_buf_puts(buf, "\\t");
         break;
     default:
-        tide_buf_printf(buf, "\\u%04x", c);
+        if (c < 0x80)
+            tide_buf_printf(buf, "\\u%04x", c);
+        else /* no UTF-8 */
+            tide_buf_puts(buf, "\xEF\xBF\xBD");
     }
+}
+
+/* Bytes of the text, from its start on, that stand for themselves in a JSON string. */
+static size_t json_plain(const char *text, size_t len)
+{
+    size_t i = 0, n;
+
+    while (i < len && text[i] != '"' && text[i] != '\\' && (unsigned char)text[i] >= 0x20 &&
+           text[i] != 0x7F) {
+        n = (unsigned char)text[i] < 0x80 ? 1 : tide_utf8_len(text + i, len - i);
+        if (n == 0)
+            break;
+        i += n;
+    }
+    return i;
 }
 
 bool tide_buf_json(struct tide_buf *buf, const char *text, size_t len)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    size_t i = 0, n;
+    size_t i, plain;
 
     tide_buf_putc(buf, '"');
-    while (i < len) {
-        n = tide_utf8_len(text + i, len - i);
-        if (n == 0) {
-            tide_buf_puts(buf, "\xEF\xBF\xBD");
-            n = 1;
-        } else if (n == 1 && (s[i] < 0x20 || s[i] == '"' || s[i] == '\\' || s[i] == 0x7F)) {
-            json_char(buf, s[i]);
-        } else {
-            tide_buf_append(buf, s + i, n);
-        }
-        i += n;
+    for (i = 0; i < len; i++) {
+        plain = json_plain(text + i, len - i);
+        tide_buf_append(buf, text + i, plain);
+        i += plain;
+        if (i < len)
+            json_char(buf, (unsigned char)text[i]);
     }
     return tide_buf_putc(buf, '"');
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -26,6 +27,7 @@ void tide_buf_reset(struct tide_buf *buf); /* empties it, keeps the memory */
 bool tide_buf_append(struct tide_buf *buf, const void *data, size_t len);
 bool tide_buf_puts(struct tide_buf *buf, const char *text);
 bool tide_buf_putc(struct tide_buf *buf, char c);
+bool tide_buf_int(struct tide_buf *buf, int64_t value); /* in decimal */
 bool tide_buf_printf(struct tide_buf *buf, const char *fmt, ...) TIDE_PRINTF(2, 3);
 
 /* Appends `text` as a JSON string with its quotes (RFC 8259). Bytes that are not UTF-8 become U+FFFD. */

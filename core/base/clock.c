@@ -1,7 +1,6 @@
 #include "base/clock.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,15 +29,25 @@ int64_t tide_clock_monotonic_ms(void)
     return read_ms(CLOCK_MONOTONIC);
 }
 
+/* Writes `count` digits that end before `end`. */
+static void put_digits(char *end, int value, int count)
+{
+    for (; count > 0; count--, value /= 10)
+        *--end = (char)('0' + value % 10);
+}
+
 void tide_clock_format(int64_t wall_ms, char out[25])
 {
     time_t seconds = (time_t)(wall_ms / 1000);
-    char text[48];
     struct tm tm;
 
     gmtime_r(&seconds, &tm);
-    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-             tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
-    memcpy(out, text, 24);
-    out[24] = '\0';
+    memcpy(out, "YYYY-MM-DDThh:mm:ss.nnnZ", 25);
+    put_digits(out + 4, tm.tm_year + 1900, 4);
+    put_digits(out + 7, tm.tm_mon + 1, 2);
+    put_digits(out + 10, tm.tm_mday, 2);
+    put_digits(out + 13, tm.tm_hour, 2);
+    put_digits(out + 16, tm.tm_min, 2);
+    put_digits(out + 19, tm.tm_sec, 2);
+    put_digits(out + 23, (int)(wall_ms % 1000), 3);
 }

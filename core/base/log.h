@@ -27,10 +27,17 @@ void tide_log_init(struct tide_log *log, int fd, enum tide_log_format format, en
 
 struct tide_log_field {
     const char *name;
-    enum { TIDE_LOG_STRING, TIDE_LOG_INT, TIDE_LOG_NUMBER, TIDE_LOG_BOOL, TIDE_LOG_RAW_JSON } type;
+    enum {
+        TIDE_LOG_STRING,
+        TIDE_LOG_INT,
+        TIDE_LOG_SECONDS,
+        TIDE_LOG_NUMBER,
+        TIDE_LOG_BOOL,
+        TIDE_LOG_RAW_JSON
+    } type;
     union {
         const char *string; /* NULL: the field is left out; for RAW_JSON the text is trusted JSON */
-        int64_t integer;
+        int64_t integer;    /* of SECONDS: nanoseconds, 0 or more */
         double number;
         bool boolean;
     } as;
@@ -38,6 +45,7 @@ struct tide_log_field {
 
 struct tide_log_field tide_log_str(const char *name, const char *value);
 struct tide_log_field tide_log_int(const char *name, int64_t value);
+struct tide_log_field tide_log_seconds(const char *name, uint64_t ns); /* with six decimals */
 struct tide_log_field tide_log_num(const char *name, double value);
 struct tide_log_field tide_log_bool(const char *name, bool value);
 struct tide_log_field tide_log_json(const char *name, const char *json);

@@ -58,7 +58,7 @@ static void log_outcome(struct message *message, const char *outcome)
                    tide_log_str("generation", message->consumer->bundle->generation),
                    tide_log_str("queue", message->consumer->queue), tide_log_str("outcome", outcome),
                    tide_log_int("attempt", tide_delivery_attempt(message->delivery)),
-                   tide_log_num("seconds", (double)(uv_hrtime() - message->start_ns) / 1e9),
+                   tide_log_seconds("seconds", uv_hrtime() - message->start_ns),
                    tide_log_str("code", good ? NULL : message->failure.code),
                    tide_log_str("reason", good ? NULL : message->failure.message));
 }

@@ -194,11 +194,11 @@ static struct tide_metric *count_of(struct exchange *exchange)
 static void report(struct exchange *exchange, struct tide_http_request *http)
 {
     struct tide_bundle *bundle = exchange->bundle;
-    double seconds = (double)(uv_hrtime() - tide_http_request_start_ns(http)) / 1e9;
+    uint64_t ns = uv_hrtime() - tide_http_request_start_ns(http);
 
     if (bundle->config.services->metrics && exchange->route) {
         tide_metric_add(count_of(exchange), 1);
-        tide_metric_observe(exchange->route->duration, seconds);
+        tide_metric_observe(exchange->route->duration, (double)ns / 1e9);
     }
     tide_log_event(bundle->config.services->log, TIDE_LOG_INFO, "request",
                    tide_log_str("bundle", bundle->config.name),
@@ -206,7 +206,7 @@ static void report(struct exchange *exchange, struct tide_http_request *http)
                    tide_log_str("route", exchange->route ? exchange->route->spec : NULL),
                    tide_log_str("method", tide_http_request_method(http)),
                    tide_log_str("path", exchange->route ? NULL : tide_http_request_path(http)),
-                   tide_log_int("status", exchange->status), tide_log_num("seconds", seconds),
+                   tide_log_int("status", exchange->status), tide_log_seconds("seconds", ns),
                    tide_log_int("bytes_in", tide_http_request_bytes_in(http)),
                    tide_log_int("bytes_out", tide_http_request_bytes_out(http)),
                    tide_log_str("address", tide_http_request_address(http)),

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,36 @@ static void refuses_all_of_what_is_over_its_limit(void **state)
     assert_false(tide_buf_putc(&buf, '6'));
     tide_buf_reset(&buf);
     assert_null(tide_buf_reserve(&buf, SIZE_MAX));
+    tide_buf_release(&buf);
+}
+
+static void a_print_over_the_limit_leaves_what_was_there(void **state)
+{
+    struct tide_buf buf;
+
+    (void)state;
+    tide_buf_init(&buf, 10);
+    assert_true(tide_buf_printf(&buf, "%s", "abc"));
+    assert_false(tide_buf_printf(&buf, "%d", 123456789));
+    assert_true(buf.overflow);
+    assert_string_equal(buf.data, "abc");
+    tide_buf_release(&buf);
+}
+
+static void writes_integers(void **state)
+{
+    static const int64_t values[] = {0, 7, -1, 1234567890, INT64_MAX, INT64_MIN};
+    char expected[24];
+    struct tide_buf buf;
+
+    (void)state;
+    tide_buf_init(&buf, 100);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        tide_buf_reset(&buf);
+        assert_true(tide_buf_int(&buf, values[i]));
+        snprintf(expected, sizeof expected, "%lld", (long long)values[i]);
+        assert_string_equal(buf.data, expected);
+    }
     tide_buf_release(&buf);
 }
 
@@ -134,6 +165,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_and_ends_with_nul),
         cmocka_unit_test(refuses_all_of_what_is_over_its_limit),
+        cmocka_unit_test(a_print_over_the_limit_leaves_what_was_there),
+        cmocka_unit_test(writes_integers),
         cmocka_unit_test(hands_its_memory_over),
         cmocka_unit_test(writes_json_strings),
         cmocka_unit_test(knows_utf8),

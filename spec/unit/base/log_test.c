@@ -51,13 +51,15 @@ static void writes_json_to_a_pipe(void **state)
     tide_log_init(&log, ends[1], TIDE_LOG_AUTO, TIDE_LOG_INFO, "worker-1");
     tide_log_event(&log, TIDE_LOG_WARN, "a \"quoted\" event", tide_log_str("path", "/a\nb"),
                    tide_log_str("left_out", NULL), tide_log_int("count", -5), tide_log_num("seconds", 0.25),
-                   tide_log_bool("ok", false), tide_log_json("list", "[1,2]"), tide_log_json("none", NULL));
+                   tide_log_seconds("took", 1000042999), tide_log_bool("ok", false),
+                   tide_log_json("list", "[1,2]"), tide_log_json("none", NULL));
     text = logged();
     assert_memory_equal(text, "{\"time\":\"20", 11);
     text = strstr(text, "\",\"level\"");
     assert_string_equal(text,
                         "\",\"level\":\"warn\",\"process\":\"worker-1\",\"event\":\"a \\\"quoted\\\" event\","
-                        "\"path\":\"/a\\nb\",\"count\":-5,\"seconds\":0.25,\"ok\":false,\"list\":[1,2]}\n");
+                        "\"path\":\"/a\\nb\",\"count\":-5,\"seconds\":0.25,"
+                        "\"took\":1.000042,\"ok\":false,\"list\":[1,2]}\n");
 }
 
 static void writes_words_for_people(void **state)
