@@ -154,7 +154,8 @@ static const struct tide_bind_stream reader_stream = {
 static const struct tide_bind_stream writer_stream = {.sink = writer_sink,
                                                       .sink_closed = writer_sink_closed,
                                                       .begin = tide_bind_file_begin,
-                                                      .end = tide_bind_file_end};
+                                                      .end = tide_bind_file_end,
+                                                      .spoil = tide_bind_file_close};
 
 static struct tide_blob_store *store_of(lua_State *L)
 {

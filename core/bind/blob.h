@@ -13,6 +13,6 @@ struct tide_blob_writer *tide_bind_check_writer(lua_State *L, int index);
 /* An op works with the file in the userdata: nobody else may, and what would close it waits for the end. */
 void tide_bind_file_begin(void *userdata);
 void tide_bind_file_end(void *userdata);
-void tide_bind_file_close(void *userdata); /* the op is canceled: ends the use and closes at once */
+void tide_bind_file_close(void *userdata); /* the op is canceled or has spoilt it: closes at once */
 
 #endif

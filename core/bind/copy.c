@@ -135,7 +135,7 @@ static void on_copied(void *arg, int64_t bytes, const struct tide_err *err)
         copy->err.code = "bad_request";
     tide_source_close(copy->source);
     end_source(copy);
-    copy->to->end(copy->to_userdata);
+    (err ? copy->to->spoil : copy->to->end)(copy->to_userdata);
     tide_op_finish(&copy->op);
 }
 

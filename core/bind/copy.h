@@ -21,6 +21,7 @@ struct tide_bind_stream {
     void (*sink_closed)(void *userdata); /* a canceled copy has closed the sink: forget it */
     void (*begin)(void *userdata);       /* a copy begins to use it; NULL: it needs not know */
     void (*end)(void *userdata);         /* the copy is over */
+    void (*spoil)(void *userdata);       /* of a sink: the copy failed, what it has is no whole */
 };
 void tide_bind_set_stream(lua_State *L, const struct tide_bind_stream *stream); /* of the userdata on top */
 

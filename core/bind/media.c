@@ -152,7 +152,7 @@ static void on_done(void *arg, const struct tide_media_result *result, const str
         self->result = *result;
     tide_bind_file_end(self->from);
     if (self->to)
-        tide_bind_file_end(self->to);
+        (err ? tide_bind_file_close : tide_bind_file_end)(self->to);
     if (!self->progress->busy)
         tide_op_finish(&self->op);
 }

@@ -150,7 +150,7 @@ A file that a handler has opened or begun is closed when the handler ends; what 
   { name = "tide.NewFile:drop", doc = "Drops what was written. After a commit it does nothing." },
   {
     name = "tide.copy",
-    doc = "Streams a part of a form, a body or an open file into a new file.",
+    doc = "Streams a part of a form, a body or an open file into a new file. A failure drops the new file.",
     waits = true,
     params = {
       { name = "source", type = "tide.Part|tide.Body|tide.File", expected = "a part, a body or an open file", doc = "read to its end" },

@@ -5,7 +5,7 @@ return {
   text = "Media is parsed by a short-lived process for each job, which has no network, no files and limits of its own.",
   {
     name = "tide.media.transcode",
-    doc = "Writes the sound of a video or sound file as an MP3. The new file is not committed by this.",
+    doc = "Writes the sound of a video or sound file as an MP3. The new file is not committed by this; a failure drops it.",
     waits = true,
     params = {
       FILE,
