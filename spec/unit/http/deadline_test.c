@@ -33,7 +33,7 @@ static int64_t wait_for_close(int fd)
     int64_t start = now_ms();
     char buf[4096];
 
-    while (recv(fd, buf, sizeof buf, 0) > 0)
+    while (receive(fd, buf, sizeof buf) > 0)
         ;
     return now_ms() - start;
 }
