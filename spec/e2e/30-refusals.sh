@@ -125,7 +125,10 @@ check "and answered for what it sends then" grep -q '^HTTP/1.1 400' "$work/raw"
 raw "$gateway" "GET / HTTP/1.1\r\nHost: x\r\nX: $(printf 'x%.0s' {1..20000})\r\n\r\n"
 check "a head that is too large is 431, a problem" is_problem 431
 raw "$gateway" "GET / HTTP/1.1\r\n\r\n"
-check "a request without Host is 400" says 400 "Host is missing"
+# libmicrohttpd 1.0 misses Host before the engine is asked, and answers with a page of its own (docs/http-api.md).
+without_host() { says 400 "Host is missing" || { is 400 && grep -q "Host:" "$work/body"; }; }
+check "a request without Host is 400" without_host
+check "and ends the connection" test "$(header Connection)" = close
 
 # ---- who goes away ----
 
