@@ -3,6 +3,7 @@
 #include <libavutil/avstring.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "media/child/allowed.h"
 
@@ -10,6 +11,8 @@
 #define PROBE_MAX (1024 * 1024)
 /* At most this many entries in the stream list of a hostile file. */
 #define STREAMS_MAX 200
+/* Bytes; with as many left, no sound is out of memory. */
+#define MEMORY_PLENTY (64 * 1024 * 1024)
 
 /* Nothing that a file names may be opened. */
 static int deny_open(AVFormatContext *format, AVIOContext **avio, const char *url, int flags,
@@ -66,11 +69,24 @@ static const AVInputFormat *probe(struct input *input)
     return found;
 }
 
+bool is_out_of_memory(int rc)
+{
+    void *more;
+
+    if (rc != AVERROR(ENOMEM))
+        return false;
+    more = mmap(NULL, MEMORY_PLENTY, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (more == MAP_FAILED)
+        return true;
+    munmap(more, MEMORY_PLENTY);
+    return false;
+}
+
 static bool open_failed(int rc, const char *what, struct tide_err *err)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
 
-    if (rc == AVERROR(ENOMEM))
+    if (is_out_of_memory(rc))
         return tide_err_set(err, TIDE_ERR_LIMIT, false, "%s: out of memory", what);
     av_strerror(rc, text, sizeof text);
     return tide_err_set(err, TIDE_MEDIA_CORRUPT, false, "%s: %s", what, text);

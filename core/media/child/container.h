@@ -24,6 +24,10 @@ struct container {
 TIDE_WARN_UNUSED bool container_open(struct container *container, struct input *input, struct tide_err *err);
 void container_close(struct container *container);
 
+/* Whether AVERROR `rc` says that memory ran out. libavformat and the decoders fail in the same way, with
+ * plenty left, on the size of something that a damaged file claims to hold. */
+bool is_out_of_memory(int rc);
+
 /* Reads the next packet of the sound. 1: there is one. 0: the end. Negative: AVERROR, as the end but broken.
  */
 int container_read(struct container *container, AVPacket *packet);

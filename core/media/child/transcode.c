@@ -56,7 +56,7 @@ static bool open_decoder(struct transcode *t, struct tide_err *err)
     t->decoder->codec_whitelist = av_strdup(ALLOWED_DECODERS);
     if (rc >= 0)
         rc = avcodec_open2(t->decoder, t->container.codec, NULL);
-    if (rc == AVERROR(ENOMEM))
+    if (is_out_of_memory(rc))
         return no_memory(err);
     if (rc < 0)
         return tide_err_set(err, TIDE_MEDIA_CORRUPT, false, "the decoder %s refuses the sound's parameters",
@@ -145,7 +145,7 @@ static bool take_frame(struct transcode *t, struct tide_err *err)
 
 static bool count_damage(struct transcode *t, int rc, struct tide_err *err)
 {
-    if (rc == AVERROR(ENOMEM))
+    if (is_out_of_memory(rc))
         return no_memory(err);
     t->damaged++;
     if (t->damaged > DAMAGE_TOLERATED + t->packets / DAMAGE_SHARE)
@@ -222,7 +222,7 @@ static bool run(struct transcode *t, struct tide_err *err)
         if (t->start->encode && t->packets % 16 == 0)
             tell_progress(t);
     }
-    if (rc == AVERROR(ENOMEM))
+    if (is_out_of_memory(rc))
         return no_memory(err);
     if (!t->start->encode)
         return decode(t, NULL, err) && (t->begun || check_whole(t, rc < 0, err));

@@ -242,7 +242,31 @@ static void test_input_that_fails(void **state)
     free_run(run);
 }
 
-/* Bytes changed all over the file: any answer will do but a crash, and a few must be passed over. */
+/* Where the type of the next such box of an mp4 is. */
+static int64_t find_box(const struct run *run, const char type[4], int64_t from)
+{
+    for (int64_t i = from; i + 4 <= run->input.length; i++)
+        if (memcmp(run->bytes + i, type, 4) == 0)
+            return i;
+    fail_msg("no box %.4s", type);
+    return 0;
+}
+
+/* A size that the index claims is far beyond the memory of a job: the file is at fault, not the limit. */
+static void test_size_beyond_memory(void **state)
+{
+    struct run *run = new_run_of_file(clip("faststart.mp4"));
+    int64_t sizes = find_box(run, "stsz", find_box(run, "stsz", 0) + 4); /* of the sound, the second track */
+
+    (void)state;
+    run->bytes[sizes + 16 + 4 * 100] = 0x31;
+    run_job(run);
+    expect_failure(run, TIDE_MEDIA_CORRUPT, "cut off");
+    free_run(run);
+}
+
+/* Bytes changed all over the file: any answer will do but a crash, and one in the middle, which is sound or
+ * pictures, must be passed over. */
 static void test_damaged_bytes(void **state)
 {
     static const char *const files[] = {"faststart.mp4", "clip.mkv",  "clip.avi", "clip.mp3",
@@ -256,7 +280,9 @@ static void test_damaged_bytes(void **state)
 
             for (int k = 0; k < damage; k++) {
                 seed = seed * 1664525 + 1013904223;
-                run->bytes[4096 + seed % (unsigned)(run->input.length - 4096)] ^= (char)(seed >> 24 | 1);
+                run->bytes[damage == 1 ? run->input.length / 2
+                                       : 4096 + seed % (unsigned)(run->input.length - 4096)] ^=
+                    (char)(seed >> 24 | 1);
             }
             run_job(run);
             if (!run->ok && strcmp(run->err.code, TIDE_MEDIA_CRASHED) == 0)
@@ -284,21 +310,14 @@ static void test_audio_of_damage_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_audio),
-        cmocka_unit_test(test_corrupt),
-        cmocka_unit_test(test_cut_files),
-        cmocka_unit_test(test_wav_without_length),
-        cmocka_unit_test(test_unsupported),
-        cmocka_unit_test(test_odd_rates_and_channels),
-        cmocka_unit_test(test_too_long),
-        cmocka_unit_test(test_output_limit),
-        cmocka_unit_test(test_cpu_limit),
-        cmocka_unit_test(test_memory_limit),
-        cmocka_unit_test(test_wall_timeout),
-        cmocka_unit_test(test_full_sink),
-        cmocka_unit_test(test_input_that_fails),
-        cmocka_unit_test(test_damaged_bytes),
-        cmocka_unit_test(test_audio_of_damage_only),
+        cmocka_unit_test(test_no_audio),         cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_cut_files),        cmocka_unit_test(test_wav_without_length),
+        cmocka_unit_test(test_unsupported),      cmocka_unit_test(test_odd_rates_and_channels),
+        cmocka_unit_test(test_too_long),         cmocka_unit_test(test_output_limit),
+        cmocka_unit_test(test_cpu_limit),        cmocka_unit_test(test_memory_limit),
+        cmocka_unit_test(test_wall_timeout),     cmocka_unit_test(test_full_sink),
+        cmocka_unit_test(test_input_that_fails), cmocka_unit_test(test_size_beyond_memory),
+        cmocka_unit_test(test_damaged_bytes),    cmocka_unit_test(test_audio_of_damage_only),
     };
 
     return cmocka_run_group_tests(tests, make_clips, NULL);
