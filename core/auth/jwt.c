@@ -258,12 +258,14 @@ static bool check_parties(jwt_t *jwt, const struct tide_jwt_expect *expect, stru
 static bool check_header(jwt_t *jwt, const struct tide_jwt_key *key, struct tide_err *err)
 {
     char *critical;
+    bool demands;
 
     if (jwt_get_alg(jwt) != key->alg)
         return tide_err_set(err, TIDE_ERR_DENIED, false, "token: signed with another algorithm");
     critical = jwt_get_headers_json(jwt, "crit");
+    demands = critical != NULL;
     free(critical);
-    if (critical)
+    if (demands)
         return tide_err_set(err, TIDE_ERR_DENIED, false, "token: it demands extensions (crit)");
     return true;
 }

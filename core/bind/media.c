@@ -217,6 +217,8 @@ static int media_run(lua_State *L)
     self->reader = reader;
     self->input = (struct tide_media_input){read_input, tide_blob_reader_info(reader)->length};
     self->progress = calloc(1, sizeof *self->progress);
+    if (!self->progress)
+        abort();
     self->progress->media = self;
     self->on_progress = LUA_NOREF;
     if (lua_isfunction(L, 4)) {

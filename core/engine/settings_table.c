@@ -119,7 +119,7 @@ static size_t names_of(const char *group, size_t len, char words[][32])
 void tide_setting_unknown(const char *name, struct tide_buf *report)
 {
     const char *dot = strrchr(name, '.'), *nearest;
-    const char *pointers[TIDE_SETTINGS + 1];
+    const char *pointers[TIDE_SETTINGS + 1] = {NULL};
     char words[TIDE_SETTINGS + 1][32], group[64];
     size_t len = dot ? (size_t)(dot - name) : 0, count;
 

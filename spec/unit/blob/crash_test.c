@@ -408,11 +408,13 @@ static int remove_named(void **state)
     return remove_root(state);
 }
 
+static struct CMUnitTest named(const char *name, CMUnitTestFunction test)
+{
+    return (struct CMUnitTest){name, test, make_named, remove_named, NULL};
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
-#define NAMED(f)                                                                                             \
-    {                                                                                                        \
-#f " (named)", f, make_named, remove_named, NULL                                                     \
-    }
+#define NAMED(f) named(#f " (named)", f)
 
 int main(void)
 {

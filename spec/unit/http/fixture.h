@@ -555,8 +555,8 @@ static int dial(const struct fixture *fixture)
     return fd;
 }
 
-/* A call with a time limit is not restarted by the kernel, and a loop that closes its io_uring (libuv 1.45 and
- * later) interrupts the thread that opened it, without any signal. */
+/* A call with a time limit is not restarted by the kernel, and a loop that closes its io_uring (libuv 1.45
+ * and later) interrupts the thread that opened it, without any signal. */
 static ssize_t receive(int fd, void *buf, size_t len)
 {
     ssize_t n;
