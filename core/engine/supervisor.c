@@ -204,7 +204,8 @@ void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
                    0);
     if (supervisor->admin)
         tide_http_server_drain(supervisor->admin);
-    close_sockets(supervisor, false); /* before the workers' own, which take what waits and close as the last */
+    close_sockets(supervisor,
+                  false); /* before the workers' own, which take what waits and close as the last */
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         tide_child_drain(&supervisor->children[i]);
         if (!supervisor->children[i].running)
