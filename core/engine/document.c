@@ -39,8 +39,9 @@ static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
 
 static void on_count(lua_State *L, lua_Debug *ar)
 {
-    (void)ar;
-    luaL_error(L, "the settings file does not come to an end");
+    lua_getinfo(L, "Sl", ar);
+    lua_pushfstring(L, "%s:%d: the settings file does not come to an end", ar->short_src, ar->currentline);
+    lua_error(L);
 }
 
 static int open_libraries(lua_State *L)

@@ -1,5 +1,6 @@
 #include "engine/services.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,14 @@ static bool blame(struct tide_err *err, const char *setting, const char *url)
     tide_err_prefix(err, "setting '%s' (%s)", setting, shown.data ? shown.data : "");
     tide_buf_release(&shown);
     return false;
+}
+
+static bool check_helper(const char *path, struct tide_err *err)
+{
+    if (!path || access(path, X_OK) == 0)
+        return true;
+    tide_err_errno(err, errno, path);
+    return blame(err, "media_helper", path);
 }
 
 static bool open_stores(struct tide_services *services, const struct tide_settings *settings, unsigned which,
@@ -48,7 +57,7 @@ bool tide_services_open(struct tide_services *services, const struct tide_settin
         return false;
     if (which && !tide_lock_make_directory(settings->data, err))
         return false;
-    if (open_stores(services, settings, which, err) &&
+    if (check_helper(settings->media_helper, err) && open_stores(services, settings, which, err) &&
         (!(which & TIDE_WITH_HTTP) || (services->http = tide_http_client_new(loop, NULL, err))) &&
         (!(which & TIDE_WITH_CRYPTO) ||
          (services->crypto = tide_pool_new(loop, "crypto", 2, CRYPTO_QUEUE, err))))

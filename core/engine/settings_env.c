@@ -43,7 +43,11 @@ static char *read_secret(struct tide_settings_load *load, const char *variable, 
         text[--len] = '\0';
     if (len && text[len - 1] == '\r')
         text[--len] = '\0';
-    return text;
+    if (len > 0)
+        return text;
+    tide_settings_refuse(load, variable, "%s: the file is empty", path);
+    free(text);
+    return NULL;
 }
 
 /* The value of a variable or of the file it names, on the heap; NULL when neither is there or it was refused.

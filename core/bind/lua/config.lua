@@ -7,14 +7,19 @@ local cjson = native.cjson
 -- Checked here, handed on in words: that is how the rest of tide takes them.
 local quantities = { duration = true, size = true, rate = true }
 
+-- Where the setting is given, or could be.
+local function place(name)
+  local variable = ("TIDEMILL_%s_%s"):format(native.bundle, name):upper():gsub("%-", "_")
+  return ("%s or environment: bundles.%s.%s (%s)"):format(native.settings_path or "settings", native.bundle, name, variable)
+end
+
 local function secret(name, declared, given)
   if given == nil and declared.generate then
     given = native.secret(name)
   end
   if type(given) ~= "string" or #given < declared.min then
-    error(("%s: the bundle '%s' needs the secret '%s' (at least %d bytes): set bundles.%s.%s, TIDEMILL_%s_%s or TIDEMILL_%s_%s_FILE"):format(
-      native.settings_path or "settings", native.bundle, name, declared.min, native.bundle, name,
-      native.bundle:upper(), name:upper(), native.bundle:upper(), name:upper()), 0)
+    error(("%s: a secret of at least %d bytes is needed%s; best in a file that the variable with _FILE behind it names"):format(
+      place(name), declared.min, given == nil and "" or ", this one is shorter"), 0)
   end
   return given
 end
@@ -38,8 +43,7 @@ local function convert(name, declared, given)
   if value == nil and given ~= nil and given == declared.default then
     report.misuse(("tide.config: %s: 'default' must be %s, not %s"):format(name, expected, check.shown(given)))
   elseif value == nil then
-    error(("%s: the setting '%s' of the bundle '%s' must be %s, not %s"):format(native.settings_path or "settings", name,
-      native.bundle, expected, given == nil and "missing" or tostring(given)), 0)
+    error(("%s: must be %s, not %s"):format(place(name), expected, given == nil and "missing" or tostring(given)), 0)
   end
   return quantities[declared[1]] and given or value
 end
@@ -55,8 +59,8 @@ local function config(declarations)
   for name in pairs(given) do
     if not declarations[name] then
       local meant = report.suggest(name, known)
-      error(("%s: unknown setting '%s' of the bundle '%s'%s\n  known settings: %s"):format(native.settings_path or "settings",
-        name, native.bundle, meant and (" (did you mean '%s'?)"):format(meant) or "", table.concat(known, ", ")), 0)
+      error(("%s: unknown setting '%s'%s\n  known settings: %s"):format(place(name), name,
+        meant and (" (did you mean '%s'?)"):format(meant) or "", table.concat(known, ", ")), 0)
     end
   end
   return values
