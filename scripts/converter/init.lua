@@ -1,6 +1,6 @@
 -- converter: video in, MP3 out.
 local config = tide.config {
-  quality = { "string", default = "V2", doc = "V0 (best) to V9, or a constant bit rate such as 192k" },
+  quality = { "quality", default = "V2", doc = "V0 (best) to V9, or a constant bit rate such as 192k" },
   max_duration = { "duration", default = "12h", doc = "of a video; a longer one ends in ERROR too_long" },
 }
 local videos, mp3s = tide.bucket "videos", tide.bucket "mp3s"

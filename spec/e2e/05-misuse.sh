@@ -61,6 +61,7 @@ tide.password.hash(5) => tide.password.hash: 'password' must be a string, not 5
 tide.mail.send { to = "a@b.c", subject = "x" } => tide.mail.send: 'text' is missing
 tide.template "none.txt" => tide.template: 'none.txt': No such file
 tide.config { quality = { "string", defalt = "V2" } } => tide.config: quality: unknown option 'defalt' (did you mean 'default'?)
+tide.config { quality = { "quality", default = "V11" } } => tide.config: quality: 'default' must be a quality: "V0" (best) to "V9"
 tide.config { quality = { "strin" } } => tide.config: quality: the type must be one of "string", "integer"
 tide.config { age = { "duration", default = 5 } } => tide.config: age: 'default' must be a duration such as "250ms", "30s", "25m" or "2h", not 5
 tide.log.info(5) => tide.log.info: 'event' must be a string, not 5

@@ -54,6 +54,17 @@ types.duration = quantity(native.unit_duration, 'a duration such as "250ms", "30
 types.size = quantity(native.unit_size, 'a size such as "512B", "8KiB", "2MiB" or "5GiB"') -- bytes
 types.rate = quantity(native.unit_rate, 'a rate such as "10/s", "100/m" or "5000/h"') -- per second
 
+local bit_rates = { ["64k"] = true, ["80k"] = true, ["96k"] = true, ["112k"] = true, ["128k"] = true, ["160k"] = true, ["192k"] = true,
+  ["224k"] = true, ["256k"] = true, ["320k"] = true }
+
+-- Of an MP3, as the encoder takes it.
+function types.quality(value)
+  if type(value) == "string" and (value:match("^V%d$") or bit_rates[value]) then
+    return value
+  end
+  return nil, 'a quality: "V0" (best) to "V9", or a constant bit rate such as "128k", "192k" or "320k"'
+end
+
 -- A table from strings to what `good` takes.
 local function map(good, expected)
   return function(value)

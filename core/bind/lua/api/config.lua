@@ -1,6 +1,6 @@
 local SETTING = {
   { name = 1, label = "the type", type = "string",
-    choices = { "string", "integer", "number", "boolean", "duration", "size", "rate", "id", "table", "secret" }, doc = "its type" },
+    choices = { "string", "integer", "number", "boolean", "duration", "size", "rate", "quality", "id", "table", "secret" }, doc = "its type" },
   { name = "default", type = "any", optional = true, doc = "without it the setting must be given" },
   { name = "optional", type = "boolean", default = false, doc = "it may be missing: nil" },
   { name = "doc", type = "string", optional = true, doc = "what it is for" },

@@ -12,7 +12,7 @@ return {
       { name = "new_file", type = "tide.NewFile", expected = "a new file, bucket:create{...}", doc = "the output" },
       { name = "options", optional = true, fields = {
         { name = "format", type = "string", default = "mp3", choices = { "mp3" }, doc = "of the output" },
-        { name = "quality", type = "string", default = "V2", doc = "`V0` (best) to `V9`, or a constant bit rate: `64k` to `320k`" },
+        { name = "quality", type = "quality", default = "V2", doc = "`V0` (best) to `V9`, or a constant bit rate: `64k` to `320k`" },
         { name = "title", type = "string", optional = true, doc = "in the MP3's ID3 tag" },
         { name = "channels", type = "integer", optional = true, min = 1, max = 2, doc = "by default the input's, at most 2" },
         { name = "sample_rate", type = "integer", optional = true, choices = { 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000 },
@@ -32,7 +32,7 @@ return {
       { "corrupt", "damaged or cut off" },
       { "too_long", "over `max_duration`" },
       { "limit", "over `max_output`, `max_memory` or the CPU time" },
-      { "invalid", "an option's value, as the quality `V11`" },
+      { "invalid", "an option's value, as a title of over 1 KiB" },
       { "timeout", "over `timeout`; retryable" },
       { "crashed", "the process died; retryable once" },
       { "unavailable", "no process could be started; retryable" },

@@ -6,7 +6,7 @@ local function add(format, ...)
 end
 
 local words = {
-  id = "string", duration = "tide.duration", size = "tide.size", rate = "tide.rate", headers = "table<string, string|number|string[]>",
+  id = "string", duration = "tide.duration", size = "tide.size", rate = "tide.rate", quality = "tide.quality", headers = "table<string, string|number|string[]>",
   labels = "table<string, string|number>", conditions = "table<string, string>",
 }
 
@@ -126,6 +126,7 @@ return function(sections)
   out, namespaces = {}, {}
   add("---@meta tide\n-- Written by `tidemill types`. Editors read it; it is never run.\n")
   add('---@alias tide.duration string # "250ms", "30s", "25m", "2h"')
+  add('---@alias tide.quality string # "V0" (best) to "V9", "64k" to "320k"')
   add('---@alias tide.size string # "8KiB", "2MiB", "5GiB"')
   add('---@alias tide.rate string # "10/s", "100/m", "5000/h"\n')
   add("tide = {}\n")
