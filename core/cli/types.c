@@ -14,9 +14,9 @@
 static const char luarc[] =
     "{\n"
     "  \"runtime.version\": \"LuaJIT\",\n"
-    "  \"runtime.path\": [\"?.lua\", \"*/?.lua\", \"lib/?.lua\"],\n"
     "  \"workspace.library\": [\".types\"],\n"
-    "  \"diagnostics.globals\": [\"describe\", \"it\", \"before_each\", \"after_each\"]\n"
+    "  \"diagnostics.globals\": [\"describe\", \"it\", \"pending\", \"setup\", \"teardown\", "
+    "\"before_each\", \"after_each\"]\n"
     "}\n";
 
 static bool write_file(const char *path, int flags, const char *content, size_t len)

@@ -65,7 +65,7 @@ return {
   },
   {
     name = "tide.Answer",
-    doc = "An answer. A handler may also write such a table itself.",
+    doc = "An answer. A handler may also write such a table itself, with a status and headers or a body.",
     plain = true,
     fields = {
       { name = "status", type = "integer", doc = "200 to 599" },
