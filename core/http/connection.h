@@ -70,12 +70,12 @@ static inline void tide_link_append(struct tide_link *list, struct tide_link *li
     list->prev = link;
 }
 
-static inline void *tide_link_container(struct tide_link *link, size_t offset)
+static inline void *tide_container(void *link, size_t offset)
 {
     return (char *)link - offset;
 }
 
-#define CONTAINER(link, type, member) ((type *)tide_link_container(link, offsetof(type, member)))
+#define CONTAINER(link, type, member) ((type *)tide_container(link, offsetof(type, member)))
 
 struct tide_http_server {
     struct tide_http_server_config config;
