@@ -140,7 +140,19 @@ static int core_log(lua_State *L)
 
 /* ---- metrics ---- */
 
-/* metric(type, name, labels {name = value}|nil, help, value): adds, sets or observes by type */
+/* Appends {name, value, name, value, ...} at `index` */
+static void put_labels(lua_State *L, int index, struct tide_buf *labels)
+{
+    for (size_t i = 1, count = lua_objlen(L, index); i < count; i += 2) {
+        lua_rawgeti(L, index, (int)i);
+        lua_rawgeti(L, index, (int)i + 1);
+        tide_metrics_label(labels, lua_tostring(L, -2), lua_tostring(L, -1));
+        lua_pop(L, 2);
+    }
+}
+
+/* metric(type, name, labels {name, value, name, value, ...}|nil, help, value): adds, sets or observes by type
+ */
 static int core_metric(lua_State *L)
 {
     static const char *const types[] = {"counter", "gauge", "histogram", NULL};
@@ -155,9 +167,7 @@ static int core_metric(lua_State *L)
         return 0;
     tide_buf_init(&labels, 1024);
     if (lua_istable(L, 3))
-        for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1))
-            if (lua_type(L, -2) == LUA_TSTRING && lua_isstring(L, -1))
-                tide_metrics_label(&labels, lua_tostring(L, -2), lua_tostring(L, -1));
+        put_labels(L, 3, &labels);
     metric = tide_metrics_get(metrics, type, name, labels.data, help);
     tide_buf_release(&labels);
     if (type == TIDE_METRIC_COUNTER)

@@ -29,8 +29,9 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
         bug = lua_toboolean(L, -1); /* not a failure that the script passed on */
         lua_pop(L, 4);
     } else {
-        *failure =
-            (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true, .message = "unreadable error"};
+        *failure = (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true}; /* no memory for words */
+        snprintf(failure->message, sizeof failure->message, "%s",
+                 lua_type(from, -1) == LUA_TSTRING ? lua_tostring(from, -1) : "unreadable error");
         lua_pop(L, 1);
     }
     tide_log_event(bundle->config.services->log, level_of(failure, bug), "handler failed",

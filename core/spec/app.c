@@ -110,6 +110,13 @@ void tide_spec_close_apps(struct run *run)
 
 /* ---- for lua/app.lua ---- */
 
+static struct app *check_app(lua_State *L)
+{
+    if (!lua_islightuserdata(L, 1))
+        luaL_error(L, "this bundle is closed");
+    return lua_touserdata(L, 1);
+}
+
 /* spec_open(name, directory, settings_json): the app and its port (0: no routes), or nil and the report */
 static int spec_open(lua_State *L)
 {
@@ -152,7 +159,7 @@ static const struct tide_op_type close_type = {
 /* spec_close(app): the app is gone when it returns; what it had in flight is ended */
 static int spec_close(lua_State *L)
 {
-    struct app *app = lua_touserdata(L, 1);
+    struct app *app = check_app(L);
 
     if (!app->server) {
         app_close(app);
@@ -203,7 +210,7 @@ static void on_result(void *arg, const char *result_json, const struct tide_err 
 /* spec_call(app, module, function, args_json): the result as JSON, or nil and the failure */
 static int spec_call(lua_State *L)
 {
-    struct app *app = lua_touserdata(L, 1);
+    struct app *app = check_app(L);
     const char *module = luaL_checkstring(L, 2), *function = luaL_checkstring(L, 3);
     const char *args = luaL_checkstring(L, 4);
     struct call_op *self = tide_op_new(L, &call_type);
@@ -240,7 +247,7 @@ static int spec_start(lua_State *L)
 /* spec_connect(app, bytes): a connection that has sent them (they must fit into the system's buffer) */
 static int spec_connect(lua_State *L)
 {
-    const struct app *app = lua_touserdata(L, 1);
+    const struct app *app = check_app(L);
     size_t len;
     const char *bytes = luaL_checklstring(L, 2, &len);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)app->port)};
@@ -264,21 +271,21 @@ static int spec_hang_up(lua_State *L)
 /* spec_tick(app): starts every timer's handler */
 static int spec_tick(lua_State *L)
 {
-    tide_bundle_tick(((struct app *)lua_touserdata(L, 1))->bundle);
+    tide_bundle_tick(check_app(L)->bundle);
     return 0;
 }
 
 /* spec_in_flight(app): requests, messages and timers that it works on */
 static int spec_in_flight(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)tide_bundle_in_flight(((struct app *)lua_touserdata(L, 1))->bundle));
+    lua_pushinteger(L, (lua_Integer)tide_bundle_in_flight(check_app(L)->bundle));
     return 1;
 }
 
 /* spec_consumes(app, queue): has it a consumer? */
 static int spec_consumes(lua_State *L)
 {
-    const struct app *app = lua_touserdata(L, 1);
+    const struct app *app = check_app(L);
     const char *queue = luaL_checkstring(L, 2);
     const struct tide_declaration *list;
     size_t count = tide_bundle_declarations(app->bundle, &list);

@@ -21,14 +21,14 @@ entry.timer = of("timer", "run")
 -- The result as JSON; or nil, a message and a code.
 function entry.call(module, name, args)
   local f = load("loader").require(module)[name]
-  local result, err = f(unpack(native.cjson.decode(args)))
+  local result, err = report.enter(f, unpack(native.cjson.decode(args)))
   if result == nil and err ~= nil then
     if type(err) ~= "table" then
       err = { code = "invalid", message = tostring(err) }
     end
     return nil, err.message, err.code
   end
-  return (native.cjson.encode(result == nil and true or result))
+  return (load("json").encode(result == nil and true or result))
 end
 
 -- code, message, retryable, is it a bug of the script (not a failure that it passed on)

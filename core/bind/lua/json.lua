@@ -52,4 +52,4 @@ local function write(where, value)
   return text
 end
 
-return { write = write }
+return { encode = json.encode, write = write }

@@ -1,13 +1,13 @@
 -- tide.log.info("upload stored", { bytes = 12 })
 local native, load = ...
 
-local cjson = native.cjson
+local json = load "json"
 local log = {}
 
 for level, name in pairs { [0] = "debug", "info", "warn", "error" } do
   log[name] = function(event, fields)
-    local text, why = cjson.encode(fields or {})
-    native.log(level, event, fields and (text or cjson.encode { unwritable = why })) -- a log line is no reason to fail
+    local text, err = json.encode(fields or {})
+    native.log(level, event, fields and (text or json.encode { unwritable = err.message })) -- a log line is no reason to fail
   end
 end
 

@@ -6,6 +6,7 @@ local tide = load("api").tide
 local cjson = native.cjson
 
 cjson.decode_max_depth(64)
+cjson.decode_invalid_numbers(false)
 cjson.encode_max_depth(64)
 cjson.encode_sparse_array(true)
 

@@ -2,7 +2,7 @@ return {
   title = "JSON",
   {
     name = "tide.json.encode",
-    doc = "A value as JSON.",
+    doc = "A value as JSON. Numbers are written with 14 digits.",
     params = { { name = "value", type = "any" } },
     returns = { { name = "text", type = "string" } },
     fails = { { "invalid", "a function, NaN, a cycle, deeper than 64" } },
