@@ -9,6 +9,30 @@
 #include "http/connection.h"
 #include "http/framing.h"
 
+/* libmicrohttpd keeps a record for every parameter of the query in the connection's memory, and when that is
+ * full it does not answer. The largest record of its versions: */
+#define PARAMETER_BYTES 72
+
+static bool query_fits(const struct tide_http_server *server, const char *uri)
+{
+    size_t left = server->config.limits.head_bytes + POOL_EXTRA, len = strlen(uri), parameters = 1;
+
+    for (const char *at = strchr(uri, '?'); at; at = strchr(at + 1, '&'))
+        parameters++;
+    return len < left && parameters * PARAMETER_BYTES < left - len;
+}
+
+static void refuse_query(struct tide_http_connection *connection)
+{
+    static const char body[] = "{\"type\":\"about:blank\",\"title\":\"URI Too Long\",\"status\":414,"
+                               "\"detail\":\"the query has too many parameters\"}";
+
+    tide_http_reject_count(connection->server, REJECT_HEAD_SIZE);
+    tide_http_abort_with(connection, 414, "Content-Type: application/problem+json\r\n", body,
+                         sizeof body - 1);
+    tide_http_kill(connection, TIDE_ERR_INVALID, "the query has too many parameters");
+}
+
 void *tide_http_request_line(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -21,6 +45,8 @@ void *tide_http_request_line(void *cls, const char *uri, struct MHD_Connection *
         connection->since_ms = uv_now(connection->server->loop);
     connection->phase = CONNECTION_HEAD;
     connection->request = tide_http_request_new(connection, uri ? uri : "");
+    if (uri && !query_fits(connection->server, uri))
+        refuse_query(connection);
     return connection->request;
 }
 

@@ -1,7 +1,8 @@
 /*
  * Deadlines. libmicrohttpd's own timeout counts from the last byte, so a client that drips one a second holds
  * a connection for ever. Here one timer a server looks at every connection twice a second; what the peer has
- * sent and acknowledged is asked of the kernel, only for connections that wait for it.
+ * sent and acknowledged is asked of the kernel, only for connections that wait for it. That also finds the
+ * clients that have closed: libmicrohttpd misses the end that came together with the last bytes.
  */
 #include "http/connection.h"
 #include "http/progress.h"
@@ -10,6 +11,8 @@
 #define ABORT_MS 2000
 #define IDLE_LOOK_MS 1000
 #define LAST_CHANCE_MS 1000 /* for a first request once the server has stopped accepting */
+
+static const char client_closed[] = "the client closed the connection";
 
 static void end_head(struct tide_http_connection *connection)
 {
@@ -48,6 +51,10 @@ static void check_idle(struct tide_http_connection *connection, uint64_t now, ui
     }
     if (waited < IDLE_LOOK_MS || !tide_http_progress_get(connection->fd, &progress))
         return;
+    if (progress.over) {
+        tide_http_kill(connection, TIDE_ERR_CANCELED, client_closed);
+        return;
+    }
     if (connection->received && progress.received > connection->received) {
         connection->phase = CONNECTION_HEAD;
         connection->since_ms = now;
@@ -81,6 +88,24 @@ static void end_body(struct tide_http_request *request)
     tide_http_kill(request->connection, TIDE_ERR_TIMEOUT, "the request's body came too slowly");
 }
 
+static void check_body(struct tide_http_request *request, const struct tide_http_progress *progress,
+                       uint64_t now)
+{
+    if (progress->over)
+        tide_http_kill(request->connection, TIDE_ERR_CANCELED, client_closed);
+    else if (!fast_enough(request, now, progress->received))
+        end_body(request);
+}
+
+static void check_response(struct tide_http_request *request, const struct tide_http_progress *progress,
+                           uint64_t now)
+{
+    if (fast_enough(request, now, progress->acked))
+        return;
+    tide_http_reject_count(request->server, REJECT_RESPONSE_RATE);
+    tide_http_kill(request->connection, TIDE_ERR_TIMEOUT, "the client reads too slowly");
+}
+
 static void check_request(struct tide_http_connection *connection, uint64_t now)
 {
     struct tide_http_request *request = connection->request;
@@ -93,16 +118,10 @@ static void check_request(struct tide_http_connection *connection, uint64_t now)
                (request->phase != REQUEST_BODY && request->phase != REQUEST_SENDING)) {
         request->window_ms = 0; /* it waits for us */
     } else if (tide_http_progress_get(connection->fd, &progress)) {
-        bool sending = request->phase == REQUEST_SENDING;
-
-        if (fast_enough(request, now, sending ? progress.acked : progress.received))
-            return;
-        if (!sending) {
-            end_body(request);
-            return;
-        }
-        tide_http_reject_count(connection->server, REJECT_RESPONSE_RATE);
-        tide_http_kill(connection, TIDE_ERR_TIMEOUT, "the client reads too slowly");
+        if (request->phase == REQUEST_BODY)
+            check_body(request, &progress, now);
+        else
+            check_response(request, &progress, now);
     }
 }
 

@@ -8,6 +8,7 @@
 struct tide_http_progress {
     uint64_t received; /* bytes from the peer */
     uint64_t acked;    /* bytes that the peer has acknowledged */
+    bool over;         /* the peer sends no more, and all it sent has been read */
 };
 
 /* False when it tells nothing. */

@@ -66,6 +66,31 @@ static void a_client_that_leaves_is_noticed_at_once(void **state)
     }
 }
 
+/* The end of the connection comes together with the last bytes that it brings. */
+static void a_body_that_is_cut_off_is_noticed_without_a_deadline(void **state)
+{
+    static const char *const texts[] = {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 50\r\n\r\nabc",
+                                        "POST /echo-later?ms=1 HTTP/1.1\r\n" HOST
+                                        "Content-Length: 5000\r\n\r\nabc"};
+    struct fixture *fixture = *state;
+    int i, fd;
+
+    fixture->limits.min_rate = 0;
+    fixture_start(fixture);
+    for (i = 0; i < 40; i++) {
+        fd = dial(fixture);
+        send_text(fd, texts[i % 2]);
+        if (i % 4 < 2)
+            shutdown(fd, SHUT_WR);
+        else
+            close(fd);
+        await(&fixture->ended, i + 1);
+        if (i % 4 < 2)
+            close(fd);
+    }
+    assert_int_equal(fixture->gone, 40);
+}
+
 static void heads_have_a_deadline(void **state)
 {
     static const char *const starts[] = {"G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: "};
@@ -232,6 +257,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_client_that_leaves_is_noticed_at_once, setup_started, teardown),
+        cmocka_unit_test_setup_teardown(a_body_that_is_cut_off_is_noticed_without_a_deadline, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(heads_have_a_deadline, setup_started, teardown),
         cmocka_unit_test_setup_teardown(a_later_head_has_a_deadline_too, setup_started, teardown),
         cmocka_unit_test_setup_teardown(idle_connections_are_closed, setup_started, teardown),

@@ -309,6 +309,27 @@ static void malformed_requests_are_refused_and_closed(void **state)
     assert_int_equal(fixture->started, 0);
 }
 
+/* Also those whose parameters don't fit into the connection's memory, which libmicrohttpd never answers. */
+static void too_many_parameters_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[8192] = "GET /hello?a";
+    struct reply reply;
+
+    for (int i = 0; i < 100; i++)
+        strcat(text, "&a=1");
+    strcat(text, " HTTP/1.1\r\n" HOST "\r\n");
+    ask(fixture, text, 200, &reply);
+    free(reply.body);
+    strcpy(text, "GET /hello?a");
+    for (int i = 0; i < 1500; i++)
+        strcat(text, "&a=1");
+    strcat(text, " HTTP/1.1\r\n" HOST "\r\n");
+    ask(fixture, text, 414, &reply);
+    assert_non_null(strstr(reply.body, "\"detail\":\"the query has too many parameters\""));
+    free(reply.body);
+}
+
 static void heads_over_the_limit_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -451,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_response_headers_become_500, setup, teardown),
         cmocka_unit_test_setup_teardown(problems_are_json, setup, teardown),
         cmocka_unit_test_setup_teardown(malformed_requests_are_refused_and_closed, setup, teardown),
+        cmocka_unit_test_setup_teardown(too_many_parameters_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(heads_over_the_limit_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(quiescing_ends_idle_connections_and_finishes_the_others, setup,
                                         teardown),
