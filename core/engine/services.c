@@ -53,8 +53,6 @@ bool tide_services_open(struct tide_services *services, const struct tide_settin
 {
     *services = (struct tide_services){
         .loop = loop, .log = log, .metrics = metrics, .media_helper = settings->media_helper};
-    if ((which & TIDE_WITH_HTTP) && !tide_http_client_global_init(err)) /* before the first thread */
-        return false;
     if (which && !tide_lock_make_directory(settings->data, err))
         return false;
     if (check_helper(settings->media_helper, err) && open_stores(services, settings, which, err) &&

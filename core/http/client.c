@@ -15,15 +15,6 @@ struct watch {
     curl_socket_t fd;
 };
 
-bool tide_http_client_global_init(struct tide_err *err)
-{
-    CURLcode code = curl_global_init(CURL_GLOBAL_ALL);
-
-    if (code == CURLE_OK)
-        return true;
-    return tide_err_set(err, TIDE_ERR_INTERNAL, false, "libcurl: %s", curl_easy_strerror(code));
-}
-
 /* ---- requests that have something to do outside of libcurl ---- */
 
 void tide_client_due(struct tide_fetch *fetch)
@@ -166,10 +157,40 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
     return 0;
 }
 
-/* ---- easy handles: made once, used for many requests ---- */
+/* ---- libcurl itself, from the first request on ---- */
 
+static bool set_up_multi(struct tide_http_client *client)
+{
+    CURLM *multi = client->multi = curl_multi_init();
+
+    return multi && curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, client->per_host) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) == CURLM_OK;
+}
+
+/* With its TLS library libcurl takes 2.4 MiB, which a process that asks nobody keeps. Since 7.84
+ * curl_global_init may be called beside other threads. */
+static bool open_multi(struct tide_http_client *client)
+{
+    if (client->multi)
+        return true;
+    if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)
+        return false;
+    if (set_up_multi(client))
+        return true;
+    curl_multi_cleanup(client->multi);
+    client->multi = NULL;
+    return false;
+}
+
+/* Handles are made once and used for many requests. */
 CURL *tide_client_easy(struct tide_http_client *client)
 {
+    if (!open_multi(client))
+        return NULL;
     return client->spare_count ? client->spare[--client->spare_count] : curl_easy_init();
 }
 
@@ -184,19 +205,6 @@ void tide_client_recycle(struct tide_http_client *client, CURL *easy)
 }
 
 /* ---- the client ---- */
-
-static bool set_up_multi(struct tide_http_client *client, const struct tide_http_client_config *config)
-{
-    CURLM *multi = client->multi = curl_multi_init();
-    long per_host = config->connections_per_host ? (long)config->connections_per_host : 64;
-
-    return multi && curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) == CURLM_OK;
-}
 
 static void release(struct tide_http_client *client)
 {
@@ -215,20 +223,18 @@ struct tide_http_client *tide_http_client_new(uv_loop_t *loop, const struct tide
     if (client) {
         client->loop = loop;
         client->max_pending = config->requests ? config->requests : 1024;
+        client->per_host = config->connections_per_host ? (long)config->connections_per_host : 64;
         client->due_end = &client->due;
         client->user_agent = strdup(config->user_agent ? config->user_agent : "tidemill/" TIDE_VERSION);
         client->ca_file = config->ca_file ? strdup(config->ca_file) : NULL;
     }
-    if (client && client->user_agent && (client->ca_file || !config->ca_file) &&
-        set_up_multi(client, config)) {
+    if (client && client->user_agent && (client->ca_file || !config->ca_file)) {
         uv_timer_init(loop, &client->timer);
         client->timer.data = client;
         return client;
     }
-    if (client) {
-        curl_multi_cleanup(client->multi);
+    if (client)
         release(client);
-    }
     tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "HTTP client: out of memory");
     return NULL;
 }

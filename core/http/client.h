@@ -32,9 +32,6 @@ struct tide_fetch; /* a request in flight */
 #define TIDE_FETCH_MAX_HEADERS 128 /* each way */
 #define TIDE_FETCH_MAX_REDIRECTS 5
 
-/* Once a process, before its first thread and its first client. */
-TIDE_WARN_UNUSED bool tide_http_client_global_init(struct tide_err *err);
-
 struct tide_http_client_config {
     unsigned requests;             /* in flight at most, more are refused as unavailable; 0: 1024 */
     unsigned connections_per_host; /* more requests wait their turn; 0: 64 */

@@ -18,7 +18,8 @@
 struct tide_http_client {
     uv_loop_t *loop;
     uv_timer_t timer;
-    CURLM *multi;
+    CURLM *multi; /* NULL until the first request */
+    long per_host;
     char *user_agent, *ca_file;
     CURL *spare[TIDE_CLIENT_SPARE];
     size_t spare_count;
@@ -67,7 +68,7 @@ struct tide_fetch {
 };
 
 /* client.c */
-CURL *tide_client_easy(struct tide_http_client *client);
+CURL *tide_client_easy(struct tide_http_client *client); /* NULL: out of memory */
 void tide_client_recycle(struct tide_http_client *client, CURL *easy);
 void tide_client_due(struct tide_fetch *fetch); /* its turn comes in the next drain */
 void tide_client_not_due(struct tide_fetch *fetch);

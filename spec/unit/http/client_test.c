@@ -1105,10 +1105,7 @@ int main(void)
         TEST(a_stuck_source_is_timed_out_and_canceled),
         TEST(requests_are_cheap),
     };
-    struct tide_err err;
 
     signal(SIGPIPE, SIG_IGN);
-    if (!tide_http_client_global_init(&err))
-        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
