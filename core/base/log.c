@@ -117,12 +117,12 @@ static void format_json(const struct tide_log *log, struct tide_buf *buf, const 
 
     tide_clock_format(tide_clock_now_ms(), time);
     put_all(buf, "{\"time\":\"", time, "\",\"level\":\"", level, "\",\"process\":\"", log->process,
-            "\",\"event\":", NULL);
+            "\",\"event\":", (char *)NULL);
     tide_buf_json(buf, event, strlen(event));
     for (i = 0; i < count; i++) {
         if (is_left_out(&fields[i]))
             continue;
-        put_all(buf, ",\"", fields[i].name, "\":", NULL);
+        put_all(buf, ",\"", fields[i].name, "\":", (char *)NULL);
         put_value(buf, &fields[i], true);
     }
     tide_buf_puts(buf, "}\n");
