@@ -6,7 +6,8 @@ local function add(format, ...)
 end
 
 local words = {
-  id = "string", duration = "tide.duration", size = "tide.size", rate = "tide.rate", quality = "tide.quality", headers = "table<string, string|number|string[]>",
+  id = "string", duration = "tide.duration", size = "tide.size", rate = "tide.rate", quality = "tide.quality",
+  headers = "table<string, string|number|string[]>",
   labels = "table<string, string|number>", conditions = "table<string, string>",
 }
 
