@@ -35,6 +35,7 @@ check "what scripts reach is described, and what is described is there" diff \
     <(grep -vE "^tide\.(respond|media|sql|http|password|mail|log|metrics|json|id)$" "$work/found")
 
 check "help of one name" grep -q '^tide.Queue:publish(message, options?)' <("$tidemill" help tide.queue)
+check "help of a part" grep -q '^tide.sql.exec(statement, ...)' <("$tidemill" help tide.sql)
 "$tidemill" help tide.quue >"$work/out" 2>&1
 check "help of a wrong name is wrong usage" test $? = 2
 check "and tells what was meant" grep -qF "did you mean 'tide.queue'?" "$work/out"

@@ -83,8 +83,7 @@ local function strict(home, where, fields)
   setmetatable(home, {
     __index = function(_, key)
       if type(key) == "string" and key:sub(1, 2) ~= "__" and not known[key] then
-        local meant = report.suggest(key, names)
-        report.misuse(("%s has no '%s'%s"):format(where, key, meant and (" (did you mean '%s'?)"):format(meant) or ""))
+        report.misuse(("%s has no '%s'%s"):format(where, key, report.suggestion(key, names)))
       end
     end,
   })

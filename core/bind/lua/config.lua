@@ -58,9 +58,8 @@ local function config(declarations)
   table.sort(known)
   for name in pairs(given) do
     if not declarations[name] then
-      local meant = report.suggest(name, known)
       error(("%s: unknown setting '%s'%s\n  known settings: %s"):format(place(name), name,
-        meant and (" (did you mean '%s'?)"):format(meant) or "", table.concat(known, ", ")), 0)
+        report.suggestion(name, known), table.concat(known, ", ")), 0)
     end
   end
   return values

@@ -22,8 +22,7 @@ local function unknown(fields, key)
   for name in pairs(fields) do
     names[#names + 1] = name
   end
-  local meant = report.suggest(key, names)
-  return ("unknown field '%s'%s"):format(key, meant and (" (did you mean '%s'?)"):format(meant) or "")
+  return ("unknown field '%s'%s"):format(key, report.suggestion(key, names))
 end
 
 -- The message to send, every field there (JSON null for a missing one); or nil and what is wrong.

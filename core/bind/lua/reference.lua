@@ -13,17 +13,8 @@ for i, listed in ipairs(load "api.index") do
   end
 end
 
--- "tide.sql" or "sql.query": the full name; nil when there is neither an entry nor anything below it.
-local function full_name(name)
-  for _, full in ipairs { name, "tide." .. name } do
-    if reference.entries[full] or reference.below(full)[1] then
-      return full
-    end
-  end
-end
-
 -- The entries below a name: of "tide.sql" and of "tide.Queue".
-function reference.below(name)
+local function below(name)
   local list = {}
   for _, entry in ipairs(reference.all) do
     if entry.name:sub(1, #name) == name and entry.name:find("^[.:]", #name + 1) then
@@ -38,16 +29,19 @@ local function unknown(name)
   for i, entry in ipairs(reference.all) do
     names[i] = entry.name
   end
-  local meant = report.suggest(name, names) or report.suggest("tide." .. name, names)
-  return nil, ("the API has no '%s'%s"):format(name, meant and (" (did you mean '%s'?)"):format(meant) or "; tidemill help tide lists all")
+  return nil, ("the API has no '%s'%s; tidemill help tide lists all"):format(name, report.suggestion(name, names))
 end
 
 -- What belongs to a name: itself, what is below it, and what is below the classes that it returns.
-local function family(full)
-  local list = { reference.entries[full], unpack(reference.below(full)) }
-  for _, value in ipairs(reference.entries[full] and reference.entries[full].returns or {}) do
-    for _, entry in ipairs(reference.entries[value.type] and reference.below(value.type) or {}) do
-      list[#list + 1] = entry
+local function family(name)
+  local entry = reference.entries[name]
+  local list = below(name)
+  if entry then
+    table.insert(list, 1, entry)
+  end
+  for _, value in ipairs(entry and entry.returns or {}) do
+    for _, method in ipairs(below(value.type)) do
+      list[#list + 1] = method
     end
   end
   return list
@@ -59,13 +53,12 @@ function reference.help(name)
   if name == "tide" then
     return text.overview(reference.sections)
   end
-  local full = full_name(name)
-  if not full then
-    return unknown(name)
-  end
   local parts = {}
-  for i, entry in ipairs(family(full)) do
+  for i, entry in ipairs(family(name)) do
     parts[i] = text.entry(entry)
+  end
+  if #parts == 0 then
+    return unknown(name)
   end
   return table.concat(parts, "\n")
 end

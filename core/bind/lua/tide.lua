@@ -21,8 +21,7 @@ end
 return setmetatable(tide, {
   __index = function(_, name)
     if not home[name] then
-      local meant = type(name) == "string" and report.suggest(name, names)
-      report.misuse(("tide has no '%s'%s"):format(tostring(name), meant and (" (did you mean '%s'?)"):format(meant) or ""))
+      report.misuse(("tide has no '%s'%s"):format(tostring(name), report.suggestion(name, names)))
     end
     load(home[name])
     return rawget(tide, name)

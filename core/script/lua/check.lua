@@ -164,8 +164,7 @@ local function unknown(where, fields, key)
       known[#known + 1] = field.name
     end
   end
-  local meant = type(key) == "string" and report.suggest(key, known)
-  report.misuse(("%s: unknown option '%s'%s"):format(where, tostring(key), meant and (" (did you mean '%s'?)"):format(meant) or ""),
+  report.misuse(("%s: unknown option '%s'%s"):format(where, tostring(key), report.suggestion(key, known)),
     "  known options: " .. table.concat(known, ", "))
 end
 

@@ -21,8 +21,7 @@ local function suggestion(name, home)
       names[#names + 1] = key
     end
   end
-  local meant = report.suggest(name, names)
-  return meant and (" (did you mean '%s'?)"):format(meant) or ""
+  return report.suggestion(name, names)
 end
 
 local function read(name)

@@ -140,16 +140,16 @@ function report.explain(failure)
   return table.concat(out, "\n")
 end
 
--- The candidate closest to `word`, when it is close enough to be what was meant.
-function report.suggest(word, candidates)
+-- " (did you mean 'x'?)" with the candidate closest to `word`; "" when none is close enough to be what was meant.
+function report.suggestion(word, candidates)
   local best, best_distance
   for _, candidate in ipairs(candidates) do
-    local distance = report.distance(word:lower(), candidate:lower())
+    local distance = report.distance(tostring(word):lower(), candidate:lower())
     if distance <= math.max(1, math.floor(#candidate / 3)) and (not best or distance < best_distance) then
       best, best_distance = candidate, distance
     end
   end
-  return best
+  return best and (" (did you mean '%s'?)"):format(best) or ""
 end
 
 -- Levenshtein's, with a swap of neighbours as one step.
