@@ -33,11 +33,12 @@ static void answer_health(struct tide_http_request *request)
     tide_buf_release(&body);
 }
 
+/* why: its first line is told; may be "". */
 static void put_missing(struct tide_buf *missing, const char *what, const char *why)
 {
     char text[64 + TIDE_HEALTH_PROBLEM_LEN];
 
-    snprintf(text, sizeof text, "%s: %s", what, why);
+    snprintf(text, sizeof text, "%s%s%.*s", what, *why ? ": " : "", (int)strcspn(why, "\n"), why);
     tide_buf_puts(missing, missing->len ? "," : "");
     tide_buf_json(missing, text, strlen(text));
 }
@@ -51,9 +52,9 @@ static void put_missing_workers(const struct tide_supervisor *supervisor, struct
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         const struct tide_child *child = &supervisor->children[i];
 
-        snprintf(name, sizeof name, "worker %u", i);
+        snprintf(name, sizeof name, "worker %u: %s", i, state_names[child->state]);
         if (child->state != TIDE_WORKER_READY)
-            put_missing(missing, name, state_names[child->state]);
+            put_missing(missing, name, child->failed && child->report.data ? child->report.data : "");
     }
 }
 

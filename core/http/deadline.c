@@ -25,15 +25,30 @@ static void end_head(struct tide_http_connection *connection)
     tide_http_kill(connection, TIDE_ERR_TIMEOUT, "the request's head did not arrive in time");
 }
 
-static void check_fresh(struct tide_http_connection *connection, uint64_t waited)
+static void check_head(struct tide_http_connection *connection, uint64_t waited)
 {
     struct tide_http_progress progress;
 
+    if (waited >= (uint64_t)connection->server->config.limits.head_timeout_ms)
+        end_head(connection);
+    else if (tide_http_progress_get(connection->fd, &progress) && progress.over)
+        tide_http_kill(connection, TIDE_ERR_CANCELED, client_closed);
+}
+
+static void check_fresh(struct tide_http_connection *connection, uint64_t waited)
+{
+    struct tide_http_progress progress;
+    bool known = tide_http_progress_get(connection->fd, &progress);
+
     if (connection->server->quiescing && waited >= LAST_CHANCE_MS)
         shutdown(connection->fd, SHUT_RD); /* what is in the socket is still served */
+    if (known && progress.over) {
+        tide_http_kill(connection, TIDE_ERR_CANCELED, client_closed);
+        return;
+    }
     if (waited < (uint64_t)connection->server->config.limits.head_timeout_ms)
         return;
-    if (tide_http_progress_get(connection->fd, &progress) && progress.received > 0)
+    if (known && progress.received > 0)
         end_head(connection);
     else
         tide_http_kill(connection, TIDE_ERR_TIMEOUT, "nothing was sent");
@@ -137,8 +152,7 @@ static void check(struct tide_http_connection *connection, uint64_t now)
         check_idle(connection, now, waited);
         break;
     case CONNECTION_HEAD:
-        if (waited >= (uint64_t)connection->server->config.limits.head_timeout_ms)
-            end_head(connection);
+        check_head(connection, waited);
         break;
     case CONNECTION_REQUEST:
         if (connection->request)

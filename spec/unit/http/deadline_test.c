@@ -91,6 +91,23 @@ static void a_body_that_is_cut_off_is_noticed_without_a_deadline(void **state)
     assert_int_equal(fixture->gone, 40);
 }
 
+static void a_head_that_is_cut_off_is_noticed_without_a_deadline(void **state)
+{
+    static const char *const texts[] = {"GET /he", "GET /hello HTTP/1.1\r\nHo"};
+    struct fixture *fixture = *state;
+    int i, fd;
+
+    fixture->limits.head_timeout_ms = 3600 * 1000;
+    fixture_start(fixture);
+    for (i = 0; i < 20; i++) {
+        fd = dial(fixture);
+        send_text(fd, texts[i % 2]);
+        shutdown(fd, SHUT_WR);
+        assert_true(is_closed(fd));
+        close(fd);
+    }
+}
+
 static void heads_have_a_deadline(void **state)
 {
     static const char *const starts[] = {"G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: "};
@@ -258,6 +275,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_client_that_leaves_is_noticed_at_once, setup_started, teardown),
         cmocka_unit_test_setup_teardown(a_body_that_is_cut_off_is_noticed_without_a_deadline, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_head_that_is_cut_off_is_noticed_without_a_deadline, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(heads_have_a_deadline, setup_started, teardown),
         cmocka_unit_test_setup_teardown(a_later_head_has_a_deadline_too, setup_started, teardown),
