@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@
 
 #define MAX_SETTINGS (16 << 20)
 #define PORT_WAIT_MS 2000
-#define KILL_AFTER_MS 2000 /* behind the grace that the workers keep themselves */
+#define SPARE_DESCRIPTORS 256 /* listeners, databases, calls to other services */
+#define KILL_AFTER_MS 2000    /* behind the grace that the workers keep themselves */
 
 /* ---- what is opened before the first worker ---- */
 
@@ -329,6 +331,22 @@ void tide_supervisor_child_gone(struct tide_supervisor *supervisor, struct tide_
 
 /* ---- life ---- */
 
+/* A shell's soft limit is for programs that use select; a connection needs a descriptor, or two when its
+ * handler opens a file. The workers inherit it. */
+static void raise_descriptors(const struct tide_supervisor *supervisor)
+{
+    rlim_t wanted = 2 * (rlim_t)supervisor->settings->connections + SPARE_DESCRIPTORS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        tide_log_event(&supervisor->log, TIDE_LOG_WARN, "few descriptors for limits.connections",
+                       tide_log_int("allowed", (int64_t)limit.rlim_cur),
+                       tide_log_int("wanted", (int64_t)wanted));
+}
+
 static bool init(struct tide_supervisor *supervisor, struct tide_err *err)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
@@ -336,6 +354,7 @@ static bool init(struct tide_supervisor *supervisor, struct tide_err *err)
 
     uv_loop_init(&supervisor->loop);
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptors(supervisor);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         uv_signal_init(&supervisor->loop, &supervisor->signals[i]);
         supervisor->signals[i].data = supervisor;

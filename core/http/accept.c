@@ -236,6 +236,9 @@ static void pause_accepting(struct tide_http_server *server, int failure)
 {
     server->accept_paused = true; /* the sweep tries again */
     uv_poll_stop(&server->listen_poll);
+    if (server->pause_told)
+        return;
+    server->pause_told = true;
     tide_log_event(server->config.log, TIDE_LOG_WARN, "accepting connections paused",
                    tide_log_str("server", server->name), tide_log_str("reason", strerror(failure)));
 }
@@ -250,10 +253,12 @@ static bool accept_some(struct tide_http_server *server)
         socklen_t len = sizeof peer;
 
         fd = accept4(server->config.listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0)
+        if (fd >= 0) {
+            server->pause_told = false;
             add_connection(server, fd, &peer, len);
-        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(server, errno);
+        }
         if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
             return false;
     }

@@ -102,6 +102,7 @@ struct tide_http_server {
     bool running;     /* inside MHD_run */
     bool need_run;
     bool accept_paused; /* out of descriptors */
+    bool pause_told;    /* in the log, since a connection was last accepted */
     bool draining, quiescing, closing;
     uint64_t id_base; /* random; with id_count it makes request ids */
     uint32_t id_count;

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -38,7 +39,8 @@ struct engine {
     char dir[64];
     char log[96];
     const char *data;
-    const char *inner; /* address of the bundle "inner", or NULL: there is none */
+    rlim_t descriptors; /* soft limit, 0: as it is */
+    const char *inner;  /* address of the bundle "inner", or NULL: there is none */
     pid_t pid;
     int web, admin; /* ports */
     int ready[2];   /* a pipe: the ports, once it is ready */
@@ -127,6 +129,17 @@ static int run_engine(struct engine *engine, const char *const *settings)
     return code;
 }
 
+static void lower_descriptors(const struct engine *engine)
+{
+    struct rlimit limit;
+
+    if (engine->descriptors == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = engine->descriptors;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        _exit(97);
+}
+
 static void spawn(struct engine *engine, const char *workers, const char *grace, const char *listen)
 {
     const char *settings[] = {"workers", workers,        "grace",       grace,  "listen.web",
@@ -146,6 +159,7 @@ static void spawn(struct engine *engine, const char *workers, const char *grace,
         dup2(log, STDERR_FILENO);
         if (chdir(engine->dir) != 0)
             _exit(98);
+        lower_descriptors(engine);
         exit(run_engine(engine, settings));
     }
     close(engine->ready[1]);
@@ -383,6 +397,23 @@ static void tells_which_directory_is_missing(void **state)
     snprintf(command, sizeof command, "rm -r %s/data/blobs/.tmp", engine->dir);
     assert_int_equal(system(command), 0);
     wait_missing(engine, "[\"blob: ");
+    assert_int_equal(stop(engine), 0);
+}
+
+/* What limits.connections allows is served, whatever a shell's soft limit is. */
+static void raises_the_limit_of_descriptors(void **state)
+{
+    enum { CLIENTS = 200 };
+    struct engine *engine = *state;
+    int clients[CLIENTS];
+
+    engine->descriptors = 100;
+    start(engine, "1", "5s");
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = ask(engine->web, "/slow/300");
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(hear(engine, clients[i]), 200);
+    assert_int_equal(count_in_log(engine, "accepting connections paused"), 0);
     assert_int_equal(stop(engine), 0);
 }
 
@@ -712,6 +743,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(tells_which_database_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_which_directory_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_why_a_worker_can_not_be_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(raises_the_limit_of_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finishes_what_is_in_flight, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cuts_off_after_the_grace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stops_at_once_when_told_twice, set_up, tear_down),
