@@ -117,6 +117,8 @@ static int fetch(lua_State *L)
     tide_bind_need(L, client, "http");
     request.body = luaL_optlstring(L, 4, NULL, &request.body_len);
     request.header_count = tide_bind_check_headers(L, 3, headers);
+    if (!tide_bind_no_zero(L, 1, 2, &err))
+        return tide_push_failure(L, &err);
     self = tide_op_new(L, &fetch_type);
     tide_buf_init(&self->head, TIDE_FETCH_MAX_HEAD * 2);
     request.arg = self;

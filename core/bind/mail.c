@@ -48,6 +48,8 @@ static int mail_send(lua_State *L)
     struct tide_err err;
 
     tide_bind_need(L, mailer, "mail");
+    if (!tide_bind_no_zero(L, 1, 6, &err))
+        return tide_push_failure(L, &err);
     self = tide_op_new(L, &mail_type);
     self->call = tide_mail_send(mailer, &message, on_sent, self, &err);
     if (self->call)

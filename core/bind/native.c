@@ -45,6 +45,18 @@ int tide_bind_push_outcome(lua_State *L, bool good, const struct tide_err *err)
     return 1;
 }
 
+bool tide_bind_no_zero(lua_State *L, int first, int last, struct tide_err *err)
+{
+    for (int i = first; i <= last; i++) {
+        size_t len = 0;
+        const char *text = lua_type(L, i) == LUA_TSTRING ? lua_tolstring(L, i, &len) : "";
+
+        if (memchr(text, 0, len))
+            return tide_err_set(err, TIDE_ERR_INVALID, false, "a byte of 0 in the text '%.40s'", text);
+    }
+    return true;
+}
+
 void tide_bind_need(lua_State *L, const void *service, const char *setting)
 {
     if (!service)

@@ -43,6 +43,9 @@ void *tide_bind_new(lua_State *L, size_t size, const char *type, lua_CFunction g
 /* Pushes true, or nil and the failure. For `push` of ops without a result. */
 int tide_bind_push_outcome(lua_State *L, bool good, const struct tide_err *err);
 
+/* False: one of the arguments first..last is a string with a byte of 0, where C would cut it off. */
+TIDE_WARN_UNUSED bool tide_bind_no_zero(lua_State *L, int first, int last, struct tide_err *err);
+
 /* Raises "the setting 'sql' is needed" unless service is there. */
 void tide_bind_need(lua_State *L, const void *service, const char *setting);
 

@@ -143,9 +143,12 @@ static struct tide_sql_value check_param(lua_State *L, int index)
         break;
     case LUA_TNUMBER:
         number = lua_tonumber(L, index);
-        value.type = number == (lua_Number)(int64_t)number ? TIDE_SQL_INT : TIDE_SQL_NUMBER;
-        value.integer = (int64_t)number;
+        value.type = TIDE_SQL_NUMBER;
         value.number = number;
+        if (number >= -0x1p63 && number < 0x1p63 && number == (lua_Number)(int64_t)number) {
+            value.type = TIDE_SQL_INT;
+            value.integer = (int64_t)number;
+        }
         break;
     case LUA_TSTRING:
         value.type = TIDE_SQL_TEXT;
@@ -191,6 +194,8 @@ static int sql_run(lua_State *L)
         return luaL_error(L, "a statement has at most %d parameters", MAX_PARAMS);
     for (i = 0; i < count; i++)
         params[i] = check_param(L, i + 3);
+    if (!tide_bind_no_zero(L, 2, 2, &err))
+        return tide_push_failure(L, &err);
     self = tide_op_new(L, &run_type);
     self->call =
         tide_sql_run(db, held ? held->tx : NULL, statement, params, (size_t)count, 0, on_result, self, &err);

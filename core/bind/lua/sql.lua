@@ -1,7 +1,10 @@
 -- Statements with `?` parameters, and transactions.
 local native, load = ...
 
+local report = load "report"
+local running = load("sandbox").raw_running -- of a task too, where scripts see nil
 local sql, Transaction = {}, {}
+local inside = setmetatable({}, { __mode = "k" }) -- coroutines that run a transaction's function
 
 local function query(tx, statement, ...)
   local rows, err = native.sql_run(tx, statement, ...)
@@ -27,12 +30,24 @@ local function one(tx, statement, ...)
   return rows[1] or false
 end
 
+-- There is one writer: who holds it would wait for itself until the timeout, and a read would not see what it has written.
+local function refuse_inside(name, instead)
+  if inside[running()] then
+    report.misuse(("tide.sql.%s: this is inside a transaction; %s"):format(name, instead))
+  end
+end
+
 for name, run in pairs { query = query, exec = exec, one = one } do
-  sql[name] = function(...) return run(nil, ...) end
+  local instead = ("use its own, tx:%s(...)"):format(name)
+  sql[name] = function(...)
+    refuse_inside(name, instead)
+    return run(nil, ...)
+  end
   Transaction[name] = function(self, ...) return run(self.tx, ...) end
 end
 
 local function finish(tx, ok, value, err)
+  inside[running()] = nil
   local good = ok and not (value == nil and err ~= nil)
   local ended, why = native.sql_end(tx, good)
   if not ok then
@@ -40,14 +55,19 @@ local function finish(tx, ok, value, err)
   elseif good and not ended then
     return nil, why
   end
+  if value == nil and good then
+    return true
+  end
   return value, err
 end
 
 function sql.transaction(f)
+  refuse_inside("transaction", "pass `tx` on instead")
   local tx, err = native.sql_begin()
   if not tx then
     return nil, err
   end
+  inside[running()] = true
   return finish(tx, pcall(f, setmetatable({ tx = tx }, Transaction)))
 end
 

@@ -4,7 +4,7 @@ local native = ...
 
 local trusted = {
   debug = debug, io = io, os = os, load = load, loadstring = loadstring, setfenv = setfenv, getfenv = getfenv,
-  raw_resume = coroutine.resume, raw_yield = coroutine.yield, dump = string.dump, package = package,
+  raw_resume = coroutine.resume, raw_yield = coroutine.yield, raw_running = coroutine.running, dump = string.dump, package = package,
   require = require, collectgarbage = collectgarbage, print = print,
 }
 

@@ -5,6 +5,7 @@ local FAILS = {
   { "invalid", "the statement" },
   { "exists", "a unique key is taken" },
   { "limit", "over 10000 rows or 16 MiB" },
+  { "too_large", "a value over 16 MiB" },
   { "full", "no space is left" },
   { "timeout", "over 10 s; retryable" },
   { "unavailable", "the database can't be reached; retryable" },
@@ -54,8 +55,8 @@ order before it starts.]],
     doc = "Runs a function in a write transaction: committed when it returns, rolled back when it raises or returns nil and a failure.",
     waits = true,
     params = { { name = "f", type = "function", lua = "fun(tx: tide.Transaction): any, tide.Failure?",
-      doc = "its transaction ends after 30 s at the latest" } },
-    returns = { { name = "value", type = "any", doc = "what `f` returned" } },
+      doc = "gets the transaction, which ends after 30 s at the latest; in it `tide.sql` itself is refused" } },
+    returns = { { name = "value", type = "any", doc = "what `f` returned; true when that was nothing" } },
     fails = FAILS,
     example = [[
 assert(tide.sql.transaction(function(tx)
