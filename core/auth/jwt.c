@@ -289,6 +289,9 @@ bool tide_jwt_verify(const struct tide_jwt_key *key, const char *token, size_t l
 
     if (len > TIDE_JWT_MAX_TOKEN)
         return tide_err_set(err, TIDE_ERR_INVALID, false, "token: longer than %d bytes", TIDE_JWT_MAX_TOKEN);
+    if (key->alg == JWT_ALG_ES256 && is_private((const char *)key->material))
+        return tide_err_set(err, TIDE_ERR_INTERNAL, false,
+                            "token: an ES256 private key only signs; verify with its public key");
     if (!has_shape(token, len))
         return tide_err_set(err, TIDE_ERR_INVALID, false, "token: not a JSON Web Token");
     memcpy(text, token, len);

@@ -5,7 +5,7 @@ return {
     doc = "A key that signs and verifies tokens (JWT, RFC 7519).",
     params = { { name = "options", fields = {
       { name = "alg", type = "string", default = "HS256", choices = { "HS256", "ES256" }, doc = "a token with another one is refused" },
-      { name = "secret", type = "string", doc = "HS256: at least 32 bytes; ES256: a PEM key" },
+      { name = "secret", type = "string", doc = "HS256: at least 32 bytes; ES256: a PEM key, the private one to sign, the public one to verify" },
       { name = "issuer", type = "string", optional = true, doc = "put into tokens as `iss`, and demanded of them" },
       { name = "audience", type = "string", optional = true, doc = "put into tokens as `aud`, and demanded of them" },
       { name = "ttl", type = "duration", default = "1h", doc = "how long a token is good" },
