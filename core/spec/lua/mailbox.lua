@@ -8,7 +8,7 @@ end
 
 -- Encoded words of a header: =?UTF-8?Q?...?= and =?UTF-8?B?...?=
 local function decode_words(value)
-  value = value:gsub("(=%?[^?]+%?[^?]+%?[^?]*%?=)%s+(%f[=]=%?)", "%1%2")
+  value = value:gsub("%?=%s+=%?", "?==?")
   return (value:gsub("=%?[^?]+%?([QqBb])%?([^?]*)%?=", function(kind, text)
     if kind:lower() == "b" then
       return native.base64_decode(text)
@@ -65,25 +65,16 @@ local function parse(raw)
   return mail
 end
 
+-- Oldest first, by the time of their files: those sent within a few milliseconds may be in any order.
 function mailbox.read(directory)
-  local lfs = require "lfs"
-  local names, list = {}, {}
-  if lfs.attributes(directory .. "/new", "mode") then
-    for name in lfs.dir(directory .. "/new") do
-      if name:sub(1, 1) ~= "." then
-        names[#names + 1] = name
-      end
-    end
-  end
-  table.sort(names, function(a, b)
-    local first, second = lfs.attributes(directory .. "/new/" .. a, "modification"), lfs.attributes(directory .. "/new/" .. b, "modification")
-    return first == second and a < b or first < second
-  end)
-  for i, name in ipairs(names) do
+  local list = {}
+  local names = assert(io.popen(("ls -tr '%s/new' 2>/dev/null"):format(directory)))
+  for name in names:lines() do
     local file = assert(io.open(directory .. "/new/" .. name, "rb"))
-    list[i] = parse(file:read "*a")
+    list[#list + 1] = parse(file:read "*a")
     file:close()
   end
+  names:close()
   return list
 end
 
