@@ -21,6 +21,9 @@ local function fetch(where, method, url, o)
     headers[name:lower()] = value
   end
   if o.json ~= nil then
+    if body then
+      report.misuse(where .. ": 'json' and 'body' are both given; the body is one of them")
+    end
     body = json.write(where, o.json)
     headers["content-type"] = headers["content-type"] or "application/json"
   end

@@ -84,12 +84,16 @@ local function is_text(value)
   return type(value) == "string" or type(value) == "number"
 end
 
+local function is_line(value)
+  return is_text(value) and not tostring(value):find("\0", 1, true)
+end
+
 local function is_header(value)
   if type(value) ~= "table" then
-    return is_text(value)
+    return is_line(value)
   end
   for _, item in ipairs(value) do
-    if not is_text(item) then
+    if not is_line(item) then
       return false
     end
   end

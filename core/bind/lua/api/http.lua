@@ -4,8 +4,8 @@ local FIELDS = {
   { name = "headers", type = "headers", optional = true, doc = "at most 32" },
   { name = "body", type = "string", optional = true, doc = "not with GET" },
   { name = "json", type = "any", optional = true, doc = "a value to be sent as JSON, instead of `body`" },
-  { name = "timeout", type = "duration", default = "30s", doc = "for everything" },
-  { name = "max_body", type = "size", default = "4MiB", doc = "of the answer" },
+  { name = "timeout", type = "duration", default = "30s", min = 1, doc = "for everything" },
+  { name = "max_body", type = "size", default = "4MiB", min = 1, doc = "of the answer" },
   { name = "redirects", type = "integer", default = 0, min = 0, max = 5, doc = "to follow" },
 }
 local OPTIONS = { name = "options", optional = true, fields = FIELDS }
