@@ -115,11 +115,9 @@ local function reject(reason)
 end
 
 -- outcome, delay_ms, code, reason
-local function outcome(value, err)
+local function outcome(value)
   if getmetatable(value) == Outcome then
     return value[1], value[2], value[3], value[4]
-  elseif value == nil and type(err) == "table" and err.code then -- `return queue:publish{...}` that failed
-    return err.retryable and "retry" or "reject", nil, err.code, err.message
   end
   return "ack"
 end
@@ -130,17 +128,14 @@ function queue.deliver(index, payload, attempt)
   if not message then
     return "reject", nil, "bad_message", problem
   end
-  return outcome(report.enter(consumer.handler, message, { attempt = attempt }))
+  return outcome(report.result(report.enter(consumer.handler, message, { attempt = attempt })))
 end
 
 function queue.bury(index, payload, code, reason)
   local consumer = queue.handlers[index]
   local message = consumer.on_dead and understand(consumer.queue.fields, payload)
   if message then
-    local done, err = report.enter(consumer.on_dead, message, failure(code, reason))
-    if done == nil and getmetatable(err) == Failure then
-      error(err)
-    end
+    report.result(report.enter(consumer.on_dead, message, failure(code, reason)))
   end
 end
 

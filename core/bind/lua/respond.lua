@@ -3,7 +3,6 @@ local native, load = ...
 
 local api, json = load "api", load "json"
 local cjson = native.cjson
-local Failure = load "failure"
 local respond = {}
 
 local JSON = { ["Content-Type"] = "application/json" }
@@ -102,11 +101,9 @@ local function send_file(handle, answer)
 end
 
 -- What a handler has returned.
-local function send(handle, answer, failure)
+local function send(handle, answer)
   if type(answer) == "string" then
     return native.respond(handle, 200, { ["Content-Type"] = "text/plain; charset=utf-8" }, answer)
-  elseif answer == nil and getmetatable(failure) == Failure then
-    error(failure, 0)
   elseif type(answer) ~= "table" then
     error(("the handler returned %s; it must return an answer: tide.respond.json(200, {...}), a table or a string"):format(
       answer == nil and "nothing" or "a " .. type(answer)), 0)

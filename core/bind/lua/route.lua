@@ -137,7 +137,7 @@ end
 
 -- `handler` as the script wrote it, `steps` with what its options put before it.
 local run = report.runner(function(_, steps, handle, req)
-  respond.send(handle, steps(req))
+  respond.send(handle, report.result(steps(req)))
 end)
 
 function route.run(index, handle, ...)

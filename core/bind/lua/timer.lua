@@ -13,7 +13,8 @@ local function every(interval, options, handler)
 end
 
 function timer.run(index)
-  load("report").enter(timer.handlers[index])
+  local report = load "report"
+  report.result(report.enter(timer.handlers[index]))
 end
 
 load("api").define("timer", { tide = { every = every } })

@@ -29,6 +29,14 @@ report.enter = report.runner(function(handler, ...)
   return a, b
 end)
 
+-- What a handler has returned. With nil and a failure, as `return queue:publish{...}` may give, it has failed.
+function report.result(value, err)
+  if value == nil and err ~= nil then
+    error(err, 0)
+  end
+  return value
+end
+
 local function frame(level, thread)
   local info = thread and debug.getinfo(thread, level, "Slf") or not thread and debug.getinfo(level + 1, "Slf")
   return info

@@ -10,8 +10,8 @@ What a consumer's handler does decides about its message:
 | the handler | the message |
 |---|---|
 | returns | is done |
-| raises an error, or a failure that is retryable | comes again after the backoff, until its attempts are used up: then a dead letter |
-| raises, or returns `nil` and, a failure that is not retryable | is a dead letter with the failure's code |
+| raises, or returns `nil` and, an error or a retryable failure | comes again after the backoff, until its attempts are used up: then a dead letter |
+| raises, or returns `nil` and, another failure | is a dead letter with the failure's code |
 | returns `tide.retry{...}` | comes again |
 | returns `tide.reject(reason)` | is a dead letter |
 
