@@ -23,9 +23,14 @@ struct maildir {
     int tmp, new, cur;
 };
 
+/* What the system refuses somebody can mend: no message is given up for it. */
 static bool fail(struct tide_err *err, int errnum, const char *what)
 {
     tide_err_errno(err, errnum, what);
+    if (err && strcmp(err->code, TIDE_ERR_FULL) != 0)
+        err->code = TIDE_ERR_UNAVAILABLE;
+    if (err)
+        err->retryable = true;
     return tide_err_prefix(err, "maildir");
 }
 
