@@ -40,17 +40,17 @@ describe("tide.config", function()
   end)
 
   it("refuses a setting of another type, that is missing or not known, before anything is served", function()
-    assert.matches("the setting 'port' of the bundle 'shop' must be a whole number, not ten",
+    assert.matches("bundles.shop.port (TIDEMILL_SHOP_PORT): must be a whole number, not ten",
       problem('{ port = { "integer" } }', { port = "ten" }), 1, true)
-    assert.matches("the setting 'port' of the bundle 'shop' must be a whole number, not missing", problem '{ port = { "integer" } }', 1, true)
-    assert.matches("unknown setting 'qualty' of the bundle 'shop' (did you mean 'quality'?)",
+    assert.matches("bundles.shop.port (TIDEMILL_SHOP_PORT): must be a whole number, not missing", problem '{ port = { "integer" } }', 1, true)
+    assert.matches("unknown setting 'qualty' (did you mean 'quality'?)",
       problem('{ quality = { "string", default = "V2" }, port = { "integer", default = 1 } }', { qualty = "V0" }), 1, true)
     assert.matches('must be a duration such as "250ms"', problem('{ wait = { "duration" } }', { wait = 5 }), 1, true)
   end)
 
   it("refuses a short secret without showing it", function()
     local report = problem('{ key = { "secret" } }', { key = "hunter2" })
-    assert.matches("the bundle 'shop' needs the secret 'key' (at least 32 bytes): set bundles.shop.key, TIDEMILL_SHOP_KEY", report, 1, true)
+    assert.matches("bundles.shop.key (TIDEMILL_SHOP_KEY): a secret of at least 32 bytes is needed", report, 1, true)
     assert.is_nil(report:find("hunter2", 1, true))
     assert.equal("hunter2", values('{ key = { "secret", min = 7 } }', { key = "hunter2" }).key)
   end)
