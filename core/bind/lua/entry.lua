@@ -28,7 +28,11 @@ function entry.call(module, name, args)
     end
     return nil, err.message, err.code
   end
-  return (load("json").encode(result == nil and true or result))
+  local text, why = load("json").encode(result == nil and true or result)
+  if not text then
+    return nil, ("%s.%s: what it returned can't be told as JSON: %s"):format(module, name, why), "invalid"
+  end
+  return text
 end
 
 -- code, message, retryable, is it a bug of the script (not a failure that it passed on)
