@@ -30,7 +30,7 @@ function entry.call(module, name, args)
   end
   local text, why = load("json").encode(result == nil and true or result)
   if not text then
-    return nil, ("%s.%s: what it returned can't be told as JSON: %s"):format(module, name, why), "invalid"
+    return nil, ("%s.%s: what it returned can't be told as JSON: %s"):format(module, name, why.message), "invalid"
   end
   return text
 end
