@@ -75,14 +75,6 @@ static inline void close_services(struct world *world)
     tide_sql_close(services->sql);
 }
 
-static inline int set_up_once(void **state)
-{
-    struct tide_err err;
-
-    (void)state;
-    return tide_http_client_global_init(&err) ? 0 : -1;
-}
-
 static inline int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof *world);

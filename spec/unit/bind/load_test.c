@@ -183,5 +183,5 @@ int main(void)
         T(modules),     T(errors_of_the_script_itself),
         T(no_init_lua), T(what_a_task_raises_can_be_anything),
     };
-    return cmocka_run_group_tests(tests, set_up_once, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
