@@ -80,8 +80,9 @@ def main(names):
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)  # raises SystemExit, which ends every server on its way out
     signal.alarm(LIMIT)
+    load = os.getloadavg()[0]
     rows = [row for name in names or ROWS for row in measured(name)]
-    print(f"{datetime.date.today()}: {machine()}\n{', '.join(versions())}\n")
+    print(f"{datetime.date.today()}: {machine()}; load before {load:.1f}, after {os.getloadavg()[0]:.1f}\n{', '.join(versions())}\n")
     print_table(rows)
     sys.exit(any(row.here == "failed" for row in rows))
 

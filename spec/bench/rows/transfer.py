@@ -7,7 +7,7 @@ import time
 from measure import MIB, Row, median, ratio, rounds, status_kib, tree, written_mib
 from servers import HERE, Failed, engine, gunicorn, work_directory
 
-ROUNDS, SIZE = 4, 1024 * MIB
+UPLOADS, DOWNLOADS, SIZE = 4, 9, 1024 * MIB
 
 
 def make_file(path):
@@ -54,9 +54,10 @@ def run():
         make_file(file)
         here, peer = Store(server.urls["files"], file), Store(flask.url, file)
         idle, on_disk = memory_mib(server.pid, "VmRSS"), written_mib(server.pid)
-        runs = rounds(ROUNDS, up=here.upload, flask_up=peer.upload, down=here.download, flask_down=peer.download)
+        runs = rounds(UPLOADS, up=here.upload, flask_up=peer.upload)
+        runs |= rounds(DOWNLOADS, down=here.download, flask_down=peer.download)
         grown = memory_mib(server.pid, "VmHWM") - idle
-        written = (written_mib(server.pid) - on_disk) / ROUNDS
+        written = (written_mib(server.pid) - on_disk) / UPLOADS
     return list(rows(runs, grown, written))
 
 
