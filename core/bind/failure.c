@@ -18,10 +18,11 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
     lua_State *L = tide_state_main(bundle->state);
     bool bug = true;
 
+    /* Nothing is pushed on `from`: where its stack has overflowed that would end the process. */
+    lua_xmove(from, L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_failure);
-    lua_pushvalue(from, -1);
-    lua_pushthread(from); /* its stack tells where */
-    lua_xmove(from, L, 2);
+    lua_pushvalue(L, -2);
+    tide_task_push_thread(task, L); /* its stack tells where */
     if (lua_pcall(L, 2, 4, 0) == 0) {
         snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -4));
         snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -3));
@@ -31,9 +32,10 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
     } else {
         *failure = (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true}; /* no memory for words */
         snprintf(failure->message, sizeof failure->message, "%s",
-                 lua_type(from, -1) == LUA_TSTRING ? lua_tostring(from, -1) : "unreadable error");
+                 lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "unreadable error");
         lua_pop(L, 1);
     }
+    lua_pop(L, 1);
     tide_log_event(bundle->config.services->log, level_of(failure, bug), "handler failed",
                    tide_log_str("bundle", bundle->config.name),
                    tide_log_str("generation", bundle->generation),

@@ -32,6 +32,11 @@ const char *tide_task_traceback(const struct tide_task *task)
     return task->traceback ? task->traceback : "";
 }
 
+void tide_task_push_thread(const struct tide_task *task, lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, task->co_ref);
+}
+
 /* ---- resources ---- */
 
 void tide_resource_own(lua_State *L, struct tide_resource *resource)

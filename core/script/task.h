@@ -44,7 +44,8 @@ struct tide_task *tide_task_running(lua_State *L); /* NULL: at load */
 struct tide_state *tide_task_state(const struct tide_task *task);
 void *tide_task_arg(const struct tide_task *task); /* as given to tide_task_start */
 const char *tide_task_label(const struct tide_task *task);
-const char *tide_task_traceback(const struct tide_task *task); /* "" when it did not raise */
+const char *tide_task_traceback(const struct tide_task *task);          /* "" when it did not raise */
+void tide_task_push_thread(const struct tide_task *task, lua_State *L); /* its coroutine, as a value on L */
 
 /*
  * A resource of a task (an open blob, an uncommitted upload, a transaction): closed when the task is over, in
