@@ -145,7 +145,8 @@ static struct tide_sql_value check_param(lua_State *L, int index)
         number = lua_tonumber(L, index);
         value.type = TIDE_SQL_NUMBER;
         value.number = number;
-        if (number >= -0x1p63 && number < 0x1p63 && number == (lua_Number)(int64_t)number) {
+        if (number >= -9223372036854775808.0 && number < 9223372036854775808.0 &&
+            number == (lua_Number)(int64_t)number) {
             value.type = TIDE_SQL_INT;
             value.integer = (int64_t)number;
         }
