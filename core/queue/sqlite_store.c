@@ -167,12 +167,15 @@ static bool make_schema(struct tide_store *store, struct tide_err *err)
     return false;
 }
 
-/* Takes no lock on a file that is as it should be: readiness and the command line open it time and again. */
+/* Takes no lock on a file that is as it should be: readiness and the command line open it time and again.
+ * Without a version another process may be making the schema just now: only its lock tells. */
 static bool check_schema(struct tide_store *store, struct tide_err *err)
 {
     int64_t version;
 
-    return read_version(store, &version, err) && (version > 0 || make_schema(store, err));
+    if (!read_number(store, "PRAGMA user_version", &version, err))
+        return false;
+    return version > 0 ? read_version(store, &version, err) : make_schema(store, err);
 }
 
 static bool read_boot_id(struct tide_store *store, struct tide_err *err)

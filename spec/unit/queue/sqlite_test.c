@@ -436,6 +436,48 @@ static void refuses_files_that_are_not_its_own(void **state)
     open_broker(f);
 }
 
+static int open_and_close(const char *url, int start)
+{
+    struct tide_queue_broker *broker;
+    struct tide_err err;
+    uv_loop_t loop;
+    char byte;
+
+    if (read(start, &byte, 1) != 0) /* until all are there */
+        return 1;
+    uv_loop_init(&loop);
+    broker = tide_queue_broker_open(&loop, NULL, url, &err);
+    if (!broker)
+        fprintf(stderr, "%s\n", err.message);
+    tide_queue_broker_close(broker);
+    return broker ? 0 : 1;
+}
+
+/* The worker processes of an engine that starts for the first time. */
+static void processes_make_the_file_together(void **state)
+{
+    enum { ROUNDS = 60, PROCESSES = 8 };
+    struct fixture *f = *state;
+    char url[160];
+    int start[2], status;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        snprintf(url, sizeof url, "sqlite:%s/new-%d.db", f->dir, round);
+        assert_int_equal(pipe(start), 0);
+        for (int i = 0; i < PROCESSES; i++)
+            if (fork() == 0) {
+                close(start[1]);
+                _exit(open_and_close(url, start[0]));
+            }
+        close(start[0]);
+        close(start[1]);
+        for (int i = 0; i < PROCESSES; i++) {
+            assert_true(wait(&status) > 0);
+            assert_int_equal(status, 0);
+        }
+    }
+}
+
 static void an_unknown_scheme_is_told_without_the_password(void **state)
 {
     struct tide_err err = refused("kafka://user:secret@host");
@@ -466,6 +508,7 @@ int main(void)
         T(a_corrupt_file_is_named),
         T(corruption_met_at_work_is_told),
         T(refuses_files_that_are_not_its_own),
+        T(processes_make_the_file_together),
         T(an_unknown_scheme_is_told_without_the_password),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
