@@ -2,7 +2,8 @@
  * The line between the supervisor and one worker: a stream socketpair with short text lines. Loop thread.
  *   worker -> supervisor   "bundle NAME GENERATION", "upstream NAME" (another bundle calls it), "ready";
  *                          "| line of a report", "failed"; "draining", "idle" (nothing is in flight);
- *                          "missing BACKEND WHY", "answers BACKEND"
+ *                          "missing BACKEND WHY", "answers BACKEND"; "alive", every
+ *                          TIDE_CONTROL_BEAT_MS: its loop turns
  *   supervisor -> worker   "drain", "finish" (nothing is in flight anywhere)
  * Its end tells each side that the other one is gone.
  */
@@ -13,6 +14,8 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+
+#define TIDE_CONTROL_BEAT_MS 1000
 
 struct tide_control {
     uv_pipe_t pipe;

@@ -161,11 +161,21 @@ static void finish_if_empty(struct tide_supervisor *supervisor)
     for (size_t i = 0; i < sizeof supervisor->signals / sizeof supervisor->signals[0]; i++)
         if (!uv_is_closing((uv_handle_t *)&supervisor->signals[i]))
             uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
-    if (!uv_is_closing((uv_handle_t *)&supervisor->grace))
+    if (!uv_is_closing((uv_handle_t *)&supervisor->grace)) {
         uv_close((uv_handle_t *)&supervisor->grace, NULL);
+        uv_close((uv_handle_t *)&supervisor->beat, NULL);
+    }
     if (supervisor->admin)
         tide_http_server_close(supervisor->admin, admin_closed, supervisor);
     supervisor->admin = NULL;
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    struct tide_supervisor *supervisor = timer->data;
+
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        tide_child_beat(&supervisor->children[i]);
 }
 
 static void kill_all(struct tide_supervisor *supervisor)
@@ -362,7 +372,9 @@ static bool init(struct tide_supervisor *supervisor, struct tide_err *err)
             uv_signal_start(&supervisor->signals[i], on_signal, numbers[i]);
     }
     uv_timer_init(&supervisor->loop, &supervisor->grace);
-    supervisor->grace.data = supervisor;
+    uv_timer_init(&supervisor->loop, &supervisor->beat);
+    supervisor->grace.data = supervisor->beat.data = supervisor;
+    uv_timer_start(&supervisor->beat, on_beat, TIDE_CONTROL_BEAT_MS, TIDE_CONTROL_BEAT_MS);
     supervisor->listeners = calloc(settings->bundle_count + 1, sizeof *supervisor->listeners);
     supervisor->children = calloc((size_t)settings->workers, sizeof *supervisor->children);
     supervisor->metrics = tide_metrics_map(-1, err);

@@ -47,13 +47,15 @@ static void put_missing(struct tide_buf *missing, const char *what, const char *
  * replaced. */
 static void put_missing_workers(const struct tide_supervisor *supervisor, struct tide_buf *missing)
 {
-    char name[32];
+    char name[48];
 
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         const struct tide_child *child = &supervisor->children[i];
 
         snprintf(name, sizeof name, "worker %u: %s", i, state_names[child->state]);
-        if (child->state != TIDE_WORKER_READY)
+        if (tide_child_is_silent(child))
+            snprintf(name, sizeof name, "worker %u: it does not answer", i);
+        if (child->state != TIDE_WORKER_READY || tide_child_is_silent(child))
             put_missing(missing, name, child->failed && child->report.data ? child->report.data : "");
     }
 }
@@ -72,7 +74,8 @@ static unsigned count_ready(const struct tide_supervisor *supervisor)
     unsigned ready = 0;
 
     for (unsigned i = 0; i < supervisor->child_count; i++)
-        ready += supervisor->children[i].state == TIDE_WORKER_READY;
+        ready += supervisor->children[i].state == TIDE_WORKER_READY &&
+                 !tide_child_is_silent(&supervisor->children[i]);
     return ready;
 }
 

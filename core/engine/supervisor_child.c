@@ -17,6 +17,8 @@
 #define BACKOFF_MAX_MS 10000
 #define STEADY_MS 30000 /* a worker that lived this long starts over with the backoff */
 #define MAX_REPORT 65536
+#define SILENT_BEATS 5 /* missed: it is not ready */
+#define LOST_BEATS 20  /* missed: nothing but a kill helps */
 #define MAX_LISTENERS 64
 
 bool tide_child_init(struct tide_supervisor *supervisor, struct tide_child *child, unsigned index,
@@ -97,6 +99,7 @@ static void on_line(void *arg, const char *line)
 {
     struct tide_child *child = arg;
 
+    child->missed = 0;
     if (strncmp(line, "| ", 2) == 0)
         tide_buf_printf(&child->report, "%s\n", line + 2);
     else if (strncmp(line, "bundle ", 7) == 0)
@@ -234,6 +237,7 @@ bool tide_child_spawn(struct tide_child *child, struct tide_err *err)
         return tide_err_errno(err, errno, "socketpair");
     tide_buf_reset(&child->report);
     child->failed = child->idle = false;
+    child->missed = 0;
     memset(child->problems, 0, sizeof child->problems);
     child->started_ms = tide_clock_monotonic_ms();
     rc = run_process(child, pair[1]);
@@ -264,6 +268,23 @@ void tide_child_finish(struct tide_child *child)
 {
     if (child->attached)
         tide_control_send(&child->control, "finish");
+}
+
+bool tide_child_is_silent(const struct tide_child *child)
+{
+    return child->running && child->missed >= SILENT_BEATS;
+}
+
+/* Beats, not time: those of a supervisor that was stopped itself are nobody's fault. */
+void tide_child_beat(struct tide_child *child)
+{
+    if (!child->running || ++child->missed != LOST_BEATS)
+        return;
+    tide_log_event(&child->supervisor->log, TIDE_LOG_ERROR,
+                   "worker does not answer: killed; a script that never waits stops all of its worker",
+                   tide_log_int("worker", child->index), tide_log_int("pid", child->pid),
+                   tide_log_int("ms", LOST_BEATS * TIDE_CONTROL_BEAT_MS));
+    tide_child_kill(child);
 }
 
 void tide_child_kill(struct tide_child *child)

@@ -30,10 +30,11 @@ struct tide_child {
     uv_process_t process;
     struct tide_control control;
     uv_timer_t respawn;
-    bool running;  /* the process is not reaped yet */
-    bool attached; /* the control socket is not at its end yet */
-    bool failed;   /* it told why it can't start */
-    bool idle;     /* it drains and has nothing in flight */
+    bool running;    /* the process is not reaped yet */
+    bool attached;   /* the control socket is not at its end yet */
+    bool failed;     /* it told why it can't start */
+    bool idle;       /* it drains and has nothing in flight */
+    unsigned missed; /* beats since it was last heard */
     int pid;
     int slab_fd;
     struct tide_metrics *slab;
@@ -70,7 +71,7 @@ struct tide_supervisor {
     struct tide_metrics *metrics; /* the supervisor's own */
     struct tide_http_server *admin;
     uv_signal_t signals[4];
-    uv_timer_t grace;
+    uv_timer_t grace, beat;
 };
 
 /* supervisor_child.c */
@@ -80,6 +81,9 @@ void tide_child_release(struct tide_child *child);
 bool tide_child_spawn(struct tide_child *child, struct tide_err *err);
 void tide_child_drain(struct tide_child *child);
 void tide_child_finish(struct tide_child *child);
+/* Called once a beat: counts those that are missed, and kills a worker whose loop has stopped turning. */
+void tide_child_beat(struct tide_child *child);
+bool tide_child_is_silent(const struct tide_child *child);
 void tide_child_kill(struct tide_child *child);
 
 /* supervisor.c, called by the children */

@@ -130,13 +130,23 @@ static bool init(struct worker *worker, struct tide_err *err)
     return true;
 }
 
+static void on_beat(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+
+    tide_control_send(&worker->control, "alive");
+}
+
 static void watch(struct worker *worker)
 {
     uv_signal_init(&worker->loop, &worker->term);
     uv_signal_init(&worker->loop, &worker->interrupt);
     uv_timer_init(&worker->loop, &worker->grace);
     uv_timer_init(&worker->loop, &worker->poll);
-    worker->term.data = worker->interrupt.data = worker->grace.data = worker->poll.data = worker;
+    uv_timer_init(&worker->loop, &worker->beat);
+    uv_timer_start(&worker->beat, on_beat, TIDE_CONTROL_BEAT_MS, TIDE_CONTROL_BEAT_MS);
+    worker->term.data = worker->interrupt.data = worker->grace.data = worker->poll.data = worker->beat.data =
+        worker;
     uv_signal_start(&worker->term, on_term, SIGTERM);
     uv_signal_start(&worker->interrupt, on_interrupt, SIGINT);
 }

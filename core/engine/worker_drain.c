@@ -45,6 +45,7 @@ static void close_stores(struct worker *worker)
     uv_close((uv_handle_t *)&worker->interrupt, NULL);
     uv_close((uv_handle_t *)&worker->grace, NULL);
     uv_close((uv_handle_t *)&worker->poll, NULL);
+    uv_close((uv_handle_t *)&worker->beat, NULL);
     tide_control_close(&worker->control);
 }
 

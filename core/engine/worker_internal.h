@@ -33,7 +33,7 @@ struct worker {
     struct hosted *hosted;
     size_t hosted_count;
     uv_signal_t term, interrupt;
-    uv_timer_t grace, poll;
+    uv_timer_t grace, poll, beat;
     bool draining, finishing, closing;
     bool alone; /* drains by itself: nobody will tell it when the others have finished */
     bool told_idle;

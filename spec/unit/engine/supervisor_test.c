@@ -220,7 +220,7 @@ static int reach(int port)
 {
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval limit = {.tv_sec = 20};
+    struct timeval limit = {.tv_sec = 40};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -397,6 +397,26 @@ static void tells_which_directory_is_missing(void **state)
     snprintf(command, sizeof command, "rm -r %s/data/blobs/.tmp", engine->dir);
     assert_int_equal(system(command), 0);
     wait_missing(engine, "[\"blob: ");
+    assert_int_equal(stop(engine), 0);
+}
+
+/* A script that never waits stops its worker's loop: /readyz tells, then the worker is replaced. */
+static void replaces_a_worker_that_does_not_answer(void **state)
+{
+    struct engine *engine = *state;
+
+    write_file(engine->dir, "scripts/web/init.lua",
+               "tide.route('GET /here', function() return { here = true } end)\n"
+               "tide.route('GET /for-ever', function() while true do end end)\n");
+    start(engine, "1", "5s");
+    pid_t before = pid_of(engine, 0);
+    int stuck = ask(engine->web, "/for-ever");
+    wait_missing(engine, "[\"worker 0: it does not answer\"");
+    assert_int_equal(hear(engine, stuck), 0); /* killed */
+    wait_ready(engine, 200);
+    assert_int_not_equal(pid_of(engine, 0), before);
+    assert_int_equal(get(engine, engine->web, "/here"), 200);
+    assert_int_equal(count_in_log(engine, "worker does not answer: killed"), 1);
     assert_int_equal(stop(engine), 0);
 }
 
@@ -743,6 +763,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(tells_which_database_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_which_directory_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_why_a_worker_can_not_be_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(replaces_a_worker_that_does_not_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(raises_the_limit_of_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finishes_what_is_in_flight, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cuts_off_after_the_grace, set_up, tear_down),
