@@ -77,6 +77,13 @@ describe("tide.media", function()
     end)
   end)
 
+  it("names a wrong argument, and who gave it", function()
+    local _, why = pcall(function() return (media.transcode(open(tone), box:create(), { quality = "V11" })) end)
+    assert.matches("media_spec.lua:%d+: tide.media.transcode: 'quality' must be a quality: .*, not \"V11\"", why)
+    _, why = pcall(function() return (media.probe(tone)) end)
+    assert.matches("media_spec.lua:%d+: tide.media.probe: 'file' must be an open file", why)
+  end)
+
   it("probe looks without writing", function()
     local found = assert(media.probe(clip "clip-7s.mp4"))
     assert.same({ "mov", "aac", 0 }, { found.container, found.codec, found.bytes })
