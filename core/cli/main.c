@@ -19,6 +19,7 @@ static const struct tide_option test_options[] = {
     {"filter", 'f', "PATTERN", "only tests whose full name matches the Lua pattern (may be repeated)"},
     {"tag", 't', "TAG", "only tests with #TAG in their names (may be repeated)"},
     {"exclude-tag", 0, "TAG", "no tests with #TAG in their names (may be repeated)"},
+    {"timeout", 0, "DURATION", "for one test; the run ends when it is over (2m)"},
     {"keep", 0, NULL, "leave the backends, the log and the bundles of each file, and say where"},
     {0}};
 

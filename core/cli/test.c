@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/unit.h"
 #include "cli/command.h"
 #include "spec/spec.h"
 
 #define SUFFIX "_spec.lua"
+#define TIMEOUT_MS 120000
 
 /* ---- which files ---- */
 
@@ -144,7 +146,10 @@ static int run_files(const struct tide_spec_config *config, const struct files *
 
 static int test(const struct tide_cli *cli, const struct tide_settings *settings, struct files *files)
 {
+    const char *timeout = tide_cli_value(cli, "timeout");
+    int64_t timeout_ms = TIMEOUT_MS;
     struct tide_buf options;
+    struct tide_err err;
     int code;
 
     for (int i = 0; i < cli->argc; i++)
@@ -155,10 +160,13 @@ static int test(const struct tide_cli *cli, const struct tide_settings *settings
     if (files->count == 0)
         return tide_cli_fail("no specs: they are files named *" SUFFIX
                              " in spec/ or in the directory spec of a bundle");
+    if (timeout && !tide_unit_duration(timeout, &timeout_ms, &err))
+        return tide_cli_usage(cli, "--timeout: %s", err.message);
     tide_buf_init(&options, 1 << 16);
     put_options(&options, cli);
     code = run_files(&(struct tide_spec_config){.settings = settings,
                                                 .options_json = options.data,
+                                                .timeout_ms = timeout_ms,
                                                 .keep = tide_cli_value(cli, "keep") != NULL},
                      files);
     tide_buf_release(&options);

@@ -8,6 +8,7 @@
 #include "bind/bundle.h"
 #include "engine/services.h"
 #include "spec/spec.h"
+#include "spec/watchdog.h"
 
 /* A bundle under test. */
 struct app {
@@ -30,6 +31,7 @@ struct run {
     struct tide_bundle *spec; /* the state in which busted runs */
     struct app *apps;
     struct tide_spec_counts *counts;
+    struct tide_watchdog *watchdog;
     int64_t ahead_ms; /* how far the spec has moved the clock on */
     bool over, good;
 };

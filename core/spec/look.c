@@ -106,11 +106,23 @@ static int spec_advance(lua_State *L)
     return 0;
 }
 
+/* spec_watch(name): the test, or the file, that has the whole time from now on */
+static int spec_watch(lua_State *L)
+{
+    tide_watchdog_watch(tide_spec_run_of(L)->watchdog, luaL_checkstring(L, 1));
+    return 0;
+}
+
 void tide_spec_look_functions(lua_State *L, struct run *run)
 {
     static const luaL_Reg functions[] = {
-        {"spec_queue", spec_queue},     {"spec_messages", spec_messages}, {"spec_source", spec_source},
-        {"spec_metrics", spec_metrics}, {"spec_advance", spec_advance},   {NULL, NULL},
+        {"spec_queue", spec_queue},
+        {"spec_messages", spec_messages},
+        {"spec_source", spec_source},
+        {"spec_metrics", spec_metrics},
+        {"spec_advance", spec_advance},
+        {"spec_watch", spec_watch},
+        {NULL, NULL},
     };
 
     tide_spec_register(L, run, functions);

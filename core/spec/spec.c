@@ -85,13 +85,10 @@ static void remove_directory(const struct run *run)
         fts_close(tree);
 }
 
-static bool open_log(struct run *run, struct tide_err *err)
+static bool open_log(struct run *run, const char *path, struct tide_err *err)
 {
-    char path[sizeof run->directory + 8];
-    int fd;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
-    snprintf(path, sizeof path, "%s/log", run->directory);
-    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return tide_err_errno(err, errno, path);
     tide_log_init(&run->log, fd, TIDE_LOG_JSON, TIDE_LOG_DEBUG, "spec");
@@ -100,10 +97,15 @@ static bool open_log(struct run *run, struct tide_err *err)
 
 static bool open_run(struct run *run, struct tide_err *err)
 {
+    char log[sizeof run->directory + 8];
+
     if (!make_directory(run, err))
         return false;
     make_settings(run);
-    return open_log(run, err) && (run->metrics = tide_metrics_map(-1, err)) &&
+    snprintf(log, sizeof log, "%s/log", run->directory);
+    return open_log(run, log, err) &&
+           (run->watchdog = tide_watchdog_start(run->config->timeout_ms, log, err)) &&
+           (run->metrics = tide_metrics_map(-1, err)) &&
            tide_services_open(&run->services, &run->settings, TIDE_WITH_ALL, &run->loop, &run->log,
                               run->metrics, err);
 }
@@ -111,6 +113,7 @@ static bool open_run(struct run *run, struct tide_err *err)
 static void close_run(struct run *run)
 {
     tide_clock_advance_ms(-run->ahead_ms);
+    tide_watchdog_stop(run->watchdog);
     tide_services_close(&run->services);
     tide_metrics_unmap(run->metrics);
     if (run->log.fd >= 0)

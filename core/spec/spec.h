@@ -14,6 +14,7 @@ struct tide_spec_config {
     const struct tide_settings
         *settings;            /* which bundles there are; the backends are replaced by fresh ones */
     const char *options_json; /* for lua/runner.lua: {filter, tags, exclude_tags, color} */
+    int64_t timeout_ms;       /* for one test; over it the process ends with status 1 */
     bool keep;                /* leaves the temporary directory and names it */
 };
 

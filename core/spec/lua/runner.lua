@@ -24,6 +24,7 @@ local function say(report, word, name, directive)
     shown = (directive and colors.skip or colors[word]) .. word .. "\27[0m"
   end
   STDOUT:write(("%s %d - %s%s\n"):format(shown, report.number, name, directive or ""))
+  STDOUT:flush()
 end
 
 local function note(text)
@@ -89,14 +90,16 @@ local function watch(busted, report, spec)
   busted.subscribe({ "describe", "start" }, function() spec.enter() return nil, true end)
   busted.subscribe({ "describe", "end" }, function() spec.leave() return nil, true end)
 
-  busted.subscribe({ "test", "start" }, function()
+  busted.subscribe({ "test", "start" }, function(element)
     local _
+    native.spec_watch(full_name(busted, element))
     _, report.log_at = log_since(spec.log_path, report.log_at)
     spec.enter()
     return nil, true
   end)
   busted.subscribe({ "test", "end" }, function(element, _, status)
     spec.leave()
+    native.spec_watch(report.file)
     local name, problem = full_name(busted, element), problems[element]
     if status == "success" then
       report.passed = report.passed + 1
@@ -134,6 +137,7 @@ return function(file, directory, options_json, passed, failed, skipped)
 
   _G.tide.spec = spec.api
   note(file)
+  native.spec_watch(file)
   watch(busted, report, spec)
   filter(busted, options)
   require "busted.modules.test_file_loader"(busted, { "lua" })({ file }, {}, { excludes = {}, recursive = false })
