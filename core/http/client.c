@@ -65,11 +65,11 @@ static void collect_done(struct tide_http_client *client)
     char *fetch;
     int left;
 
-    while ((message = curl_multi_info_read(client->multi, &left))) {
+    while ((message = client->curl.multi_info_read(client->multi, &left))) {
         if (message->msg != CURLMSG_DONE)
             continue;
         result = message->data.result; /* the message goes with the handle */
-        if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch) == CURLE_OK)
+        if (client->curl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch) == CURLE_OK)
             tide_fetch_curl_done((struct tide_fetch *)(void *)fetch, result);
     }
 }
@@ -78,7 +78,7 @@ static void act(struct tide_http_client *client, curl_socket_t fd, int events)
 {
     int running;
 
-    curl_multi_socket_action(client->multi, fd, events, &running);
+    client->curl.multi_socket_action(client->multi, fd, events, &running);
     collect_done(client);
     tide_client_drain(client);
 }
@@ -128,7 +128,7 @@ static struct watch *watch_new(struct tide_http_client *client, curl_socket_t fd
     watch->client = client;
     watch->fd = fd;
     watch->poll.data = watch;
-    curl_multi_assign(client->multi, fd, watch);
+    client->curl.multi_assign(client->multi, fd, watch);
     return watch;
 }
 
@@ -136,6 +136,7 @@ static struct watch *watch_new(struct tide_http_client *client, curl_socket_t fd
  * timeout. */
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
+    struct tide_http_client *client = arg;
     struct watch *watch = socket_arg;
     int events = 0;
 
@@ -143,7 +144,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
     if (what == CURL_POLL_REMOVE) {
         if (watch)
             uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-        curl_multi_assign(((struct tide_http_client *)arg)->multi, fd, NULL);
+        client->curl.multi_assign(client->multi, fd, NULL);
         return 0;
     }
     if (what & CURL_POLL_IN)
@@ -161,46 +162,42 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 
 static bool set_up_multi(struct tide_http_client *client)
 {
-    CURLM *multi = client->multi = curl_multi_init();
+    CURLM *multi = client->multi = client->curl.multi_init();
 
-    return multi && curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, client->per_host) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) == CURLM_OK;
+    return multi && client->curl.multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
+           client->curl.multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
+           client->curl.multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
+           client->curl.multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
+           client->curl.multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, client->per_host) == CURLM_OK &&
+           client->curl.multi_setopt(multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) == CURLM_OK;
 }
 
-/* With its TLS library libcurl takes 2.4 MiB, which a process that asks nobody keeps. Since 7.84
- * curl_global_init may be called beside other threads. */
-static bool open_multi(struct tide_http_client *client)
+bool tide_client_open(struct tide_http_client *client, struct tide_err *err)
 {
     if (client->multi)
         return true;
-    if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)
+    if (!tide_curl_load(&client->curl, err))
         return false;
     if (set_up_multi(client))
         return true;
-    curl_multi_cleanup(client->multi);
+    client->curl.multi_cleanup(client->multi);
     client->multi = NULL;
-    return false;
+    return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "HTTP client: out of memory");
 }
 
 /* Handles are made once and used for many requests. */
 CURL *tide_client_easy(struct tide_http_client *client)
 {
-    if (!open_multi(client))
-        return NULL;
-    return client->spare_count ? client->spare[--client->spare_count] : curl_easy_init();
+    return client->spare_count ? client->spare[--client->spare_count] : client->curl.easy_init();
 }
 
 void tide_client_recycle(struct tide_http_client *client, CURL *easy)
 {
     if (client->spare_count == TIDE_CLIENT_SPARE || client->closing) {
-        curl_easy_cleanup(easy);
+        client->curl.easy_cleanup(easy);
         return;
     }
-    curl_easy_reset(easy);
+    client->curl.easy_reset(easy);
     client->spare[client->spare_count++] = easy;
 }
 
@@ -258,8 +255,9 @@ void tide_http_client_free(struct tide_http_client *client)
         tide_client_drain(client);
     }
     while (client->spare_count)
-        curl_easy_cleanup(client->spare[--client->spare_count]);
-    curl_multi_cleanup(client->multi);
+        client->curl.easy_cleanup(client->spare[--client->spare_count]);
+    if (client->multi)
+        client->curl.multi_cleanup(client->multi);
     uv_close((uv_handle_t *)&client->timer, on_timer_closed);
 }
 

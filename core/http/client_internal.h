@@ -8,17 +8,17 @@
 #ifndef TIDE_HTTP_CLIENT_INTERNAL_H
 #define TIDE_HTTP_CLIENT_INTERNAL_H
 
-#include <curl/curl.h>
-
 #include "base/buf.h"
 #include "http/client.h"
+#include "http/curl.h"
 
 #define TIDE_CLIENT_SPARE 32 /* easy handles kept for the next requests */
 
 struct tide_http_client {
     uv_loop_t *loop;
     uv_timer_t timer;
-    CURLM *multi; /* NULL until the first request */
+    struct tide_curl curl; /* loaded with multi */
+    CURLM *multi;          /* NULL until the first request */
     long per_host;
     char *user_agent, *ca_file;
     CURL *spare[TIDE_CLIENT_SPARE];
@@ -68,6 +68,8 @@ struct tide_fetch {
 };
 
 /* client.c */
+/* Before anything else of a request: libcurl is loaded with the first one. */
+TIDE_WARN_UNUSED bool tide_client_open(struct tide_http_client *client, struct tide_err *err);
 CURL *tide_client_easy(struct tide_http_client *client); /* NULL: out of memory */
 void tide_client_recycle(struct tide_http_client *client, CURL *easy);
 void tide_client_due(struct tide_fetch *fetch); /* its turn comes in the next drain */

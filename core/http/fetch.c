@@ -13,8 +13,10 @@
 
 static void fetch_free(struct tide_fetch *fetch)
 {
-    curl_slist_free_all(fetch->header_lines);
-    curl_url_cleanup(fetch->url);
+    const struct tide_curl *curl = &fetch->client->curl;
+
+    curl->slist_free_all(fetch->header_lines);
+    curl->url_cleanup(fetch->url);
     free(fetch->origin);
     free(fetch->body);
     free(fetch->chunk);
@@ -44,7 +46,7 @@ static void detach(struct tide_fetch *fetch)
 {
     if (!fetch->easy)
         return;
-    curl_multi_remove_handle(fetch->client->multi, fetch->easy);
+    fetch->client->curl.multi_remove_handle(fetch->client->multi, fetch->easy);
     tide_client_recycle(fetch->client, fetch->easy);
     fetch->easy = NULL;
 }
@@ -199,7 +201,7 @@ static bool too_large(struct tide_fetch *fetch, size_t more)
     if (fetch->max_response < 0)
         return false;
     if (fetch->received == 0)
-        curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+        fetch->client->curl.easy_getinfo(fetch->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
     return announced > fetch->max_response || fetch->received + (int64_t)more > fetch->max_response;
 }
 
@@ -259,7 +261,7 @@ static bool write_out(struct tide_fetch *fetch)
 static void apply_pause(struct tide_fetch *fetch)
 {
     int bits = (fetch->receive_paused ? CURLPAUSE_RECV : 0) | (fetch->send_paused ? CURLPAUSE_SEND : 0);
-    CURLcode code = curl_easy_pause(fetch->easy, bits);
+    CURLcode code = fetch->client->curl.easy_pause(fetch->easy, bits);
 
     if (code != CURLE_OK)
         tide_fetch_curl_done(fetch, code);
@@ -337,7 +339,7 @@ static bool send_on(struct tide_fetch *fetch)
 
 static void set_curl_error(struct tide_fetch *fetch, CURLcode code)
 {
-    const char *text = fetch->curl_error[0] ? fetch->curl_error : curl_easy_strerror(code);
+    const char *text = fetch->curl_error[0] ? fetch->curl_error : fetch->client->curl.easy_strerror(code);
 
     if (code == CURLE_UNSUPPORTED_PROTOCOL && fetch->response.status == 0)
         code = CURLE_WEIRD_SERVER_REPLY; /* what answered speaks no HTTP/1; else it is a redirect to who knows
@@ -451,10 +453,11 @@ static bool start(struct tide_fetch *fetch, const struct tide_fetch_request *req
 
     if (!tide_fetch_setup(fetch, request, err))
         return false;
-    code = curl_multi_add_handle(fetch->client->multi, fetch->easy);
+    code = fetch->client->curl.multi_add_handle(fetch->client->multi, fetch->easy);
     if (code == CURLM_OK)
         return true;
-    return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "libcurl: %s", curl_multi_strerror(code));
+    return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "libcurl: %s",
+                        fetch->client->curl.multi_strerror(code));
 }
 
 struct tide_fetch *tide_fetch_start(struct tide_http_client *client, const struct tide_fetch_request *request,
@@ -462,6 +465,8 @@ struct tide_fetch *tide_fetch_start(struct tide_http_client *client, const struc
 {
     struct tide_fetch *fetch = NULL;
 
+    if (!tide_client_open(client, err))
+        return NULL;
     if (client->closing || client->pending >= client->max_pending)
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "%zu HTTP requests are in flight already",
                      client->pending);

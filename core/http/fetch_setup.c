@@ -55,26 +55,27 @@ static bool check(const struct tide_fetch_request *request, struct tide_err *err
 /* ---- URL ---- */
 
 /* "http://host:port", for messages: path and query may hold secrets. */
-static char *origin_of(CURLU *url)
+static char *origin_of(const struct tide_curl *curl, CURLU *url)
 {
-    CURLU *copy = curl_url_dup(url);
+    CURLU *copy = curl->url_dup(url);
     char *text = NULL, *origin = NULL;
     size_t len;
 
-    if (copy && curl_url_set(copy, CURLUPART_PATH, "/", 0) == CURLUE_OK &&
-        curl_url_set(copy, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
-        curl_url_set(copy, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
-        curl_url_get(copy, CURLUPART_URL, &text, 0) == CURLUE_OK) {
+    if (copy && curl->url_set(copy, CURLUPART_PATH, "/", 0) == CURLUE_OK &&
+        curl->url_set(copy, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
+        curl->url_set(copy, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
+        curl->url_get(copy, CURLUPART_URL, &text, 0) == CURLUE_OK) {
         len = strlen(text);
         origin = strndup(text, len && text[len - 1] == '/' ? len - 1 : len);
     }
-    curl_free(text);
-    curl_url_cleanup(copy);
+    curl->free(text);
+    curl->url_cleanup(copy);
     return origin;
 }
 
 static bool set_up_url(struct tide_fetch *fetch, const char *text, struct tide_err *err)
 {
+    const struct tide_curl *curl = &fetch->client->curl;
     CURLUcode code;
 
     if (strlen(text) > TIDE_FETCH_MAX_URL)
@@ -83,17 +84,17 @@ static bool set_up_url(struct tide_fetch *fetch, const char *text, struct tide_e
         return invalid(err, "the URL does not begin with http:// or https://");
     if (strchr(text, '/')[2] == '/') /* libcurl would take the path's first segment for the host */
         return invalid(err, "the URL has no host");
-    fetch->url = curl_url();
+    fetch->url = curl->url();
     if (!fetch->url)
         return out_of_memory(err);
-    code = curl_url_set(fetch->url, CURLUPART_URL, text, CURLU_DISALLOW_USER);
+    code = curl->url_set(fetch->url, CURLUPART_URL, text, CURLU_DISALLOW_USER);
     if (code == CURLUE_USER_NOT_ALLOWED)
         return invalid(err, "a user or password in the URL: send an Authorization header");
     if (code == CURLUE_OUT_OF_MEMORY)
         return out_of_memory(err);
     if (code != CURLUE_OK)
-        return tide_err_set(err, TIDE_ERR_INVALID, false, "HTTP request: URL: %s", curl_url_strerror(code));
-    fetch->origin = origin_of(fetch->url);
+        return tide_err_set(err, TIDE_ERR_INVALID, false, "HTTP request: URL: %s", curl->url_strerror(code));
+    fetch->origin = origin_of(curl, fetch->url);
     return fetch->origin || out_of_memory(err);
 }
 
@@ -115,7 +116,8 @@ static bool is_ours(const char *name)
 
 static bool add_line(struct tide_fetch *fetch, const char *line, struct tide_err *err)
 {
-    struct curl_slist *list = curl_slist_append(fetch->header_lines, line);
+    const struct tide_curl *curl = &fetch->client->curl;
+    struct curl_slist *list = curl->slist_append(fetch->header_lines, line);
 
     if (!list)
         return out_of_memory(err);
@@ -173,50 +175,53 @@ static long timeout(int64_t ms, long fallback)
 /* Options that are the same for every request. They fail only without memory. */
 static bool set_common(struct tide_fetch *fetch, bool https)
 {
+    const struct tide_curl *curl = &fetch->client->curl;
     struct tide_http_client *client = fetch->client;
     CURL *easy = fetch->easy;
     const char *protocols = https ? "https" : "http,https"; /* no redirect leaves encryption */
     int bad = 0;
 
-    bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
-    bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->curl_error);
-    bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
-    bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    bad |= curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, protocols);
-    bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    bad |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
-    bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
+    bad |= curl->easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+    bad |= curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->curl_error);
+    bad |= curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    bad |= curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
+    bad |= curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    bad |= curl->easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, protocols);
+    bad |= curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    bad |= curl->easy_setopt(easy, CURLOPT_PROXY, "");
+    bad |= curl->easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
+    bad |= curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    bad |= curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    bad |= curl->easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
     if (client->ca_file)
-        bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
-    bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, tide_fetch_on_header);
-    bad |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
-    bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, tide_fetch_on_body);
-    bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+        bad |= curl->easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
+    bad |= curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, tide_fetch_on_header);
+    bad |= curl->easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
+    bad |= curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, tide_fetch_on_body);
+    bad |= curl->easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
     return bad == 0;
 }
 
 static bool set_stream(struct tide_fetch *fetch, const struct tide_fetch_request *request)
 {
+    const struct tide_curl *curl = &fetch->client->curl;
     CURL *easy = fetch->easy;
     int bad = 0;
 
-    bad |= curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
-    bad |= curl_easy_setopt(easy, CURLOPT_READFUNCTION, tide_fetch_on_send);
-    bad |= curl_easy_setopt(easy, CURLOPT_READDATA, fetch);
-    bad |= curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->source->length);
-    bad |= curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 64L * 1024);
+    bad |= curl->easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    bad |= curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    bad |= curl->easy_setopt(easy, CURLOPT_READFUNCTION, tide_fetch_on_send);
+    bad |= curl->easy_setopt(easy, CURLOPT_READDATA, fetch);
+    bad |= curl->easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->source->length);
+    bad |= curl->easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 64L * 1024);
     /* A stream cannot be sent again when a kept connection turns out to be dead. */
-    bad |= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    bad |= curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     return bad == 0;
 }
 
 static bool set_bytes(struct tide_fetch *fetch, const struct tide_fetch_request *request)
 {
+    const struct tide_curl *curl = &fetch->client->curl;
     CURL *easy = fetch->easy;
     int bad = 0;
 
@@ -225,40 +230,42 @@ static bool set_bytes(struct tide_fetch *fetch, const struct tide_fetch_request 
         return false;
     if (request->body_len)
         memcpy(fetch->body, request->body, request->body_len);
-    bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-    bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->body);
+    bad |= curl->easy_setopt(easy, CURLOPT_POST, 1L);
+    bad |= curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+    bad |= curl->easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->body);
     if (!is(request, "POST"))
-        bad |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+        bad |= curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
     return bad == 0;
 }
 
 static bool set_method(struct tide_fetch *fetch, const struct tide_fetch_request *request)
 {
+    const struct tide_curl *curl = &fetch->client->curl;
     if (is(request, "GET"))
-        return curl_easy_setopt(fetch->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+        return curl->easy_setopt(fetch->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     if (is(request, "HEAD"))
-        return curl_easy_setopt(fetch->easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
+        return curl->easy_setopt(fetch->easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
     if (request->source)
         return set_stream(fetch, request);
     if (request->body_len > 0 || is(request, "POST") || is(request, "PUT") || is(request, "PATCH"))
         return set_bytes(fetch, request);
-    return curl_easy_setopt(fetch->easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK;
+    return curl->easy_setopt(fetch->easy, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK;
 }
 
 static bool set_request(struct tide_fetch *fetch, const struct tide_fetch_request *request)
 {
+    const struct tide_curl *curl = &fetch->client->curl;
     CURL *easy = fetch->easy;
     int bad = 0;
 
-    bad |= curl_easy_setopt(easy, CURLOPT_CURLU, fetch->url);
-    bad |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->header_lines);
-    bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                            timeout(request->connect_timeout_ms, CONNECT_TIMEOUT_MS));
-    bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout(request->timeout_ms, TIMEOUT_MS));
+    bad |= curl->easy_setopt(easy, CURLOPT_CURLU, fetch->url);
+    bad |= curl->easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->header_lines);
+    bad |= curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                             timeout(request->connect_timeout_ms, CONNECT_TIMEOUT_MS));
+    bad |= curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout(request->timeout_ms, TIMEOUT_MS));
     if (request->max_redirects > 0) {
-        bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-        bad |= curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)request->max_redirects);
+        bad |= curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+        bad |= curl->easy_setopt(easy, CURLOPT_MAXREDIRS, (long)request->max_redirects);
     }
     return bad == 0;
 }
