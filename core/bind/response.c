@@ -1,6 +1,7 @@
 /* What scripts answer. */
 #include <string.h>
 
+#include "bind/blob.h"
 #include "bind/exchange.h"
 #include "bind/request.h"
 #include "http/framing.h"
@@ -31,6 +32,8 @@ size_t tide_bind_check_headers(lua_State *L, int index,
 
     if (lua_isnoneornil(L, index))
         return 0;
+    if (!lua_istable(L, index))
+        luaL_error(L, "the headers must be a table, not a %s", luaL_typename(L, index));
     luaL_checkstack(L, TIDE_BIND_MAX_HEADERS + 4, "too many headers");
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
@@ -95,12 +98,12 @@ static int respond(lua_State *L)
     return 0;
 }
 
-/* range(handle, etag, length): status (200, 206, 304, 416), first byte, bytes to send */
+/* range(handle, etag, file): status (200, 206, 304, 416), first byte, bytes to send, bytes of the file */
 static int range(lua_State *L)
 {
     struct tide_http_request *http = tide_bind_check_request(L, 1);
     const char *etag = luaL_checkstring(L, 2);
-    int64_t length = (int64_t)luaL_checknumber(L, 3);
+    int64_t length = tide_blob_reader_info(tide_bind_check_reader(L, 3))->length;
     struct tide_range wanted = {0, length - 1};
     int status = 200;
 
@@ -121,7 +124,8 @@ static int range(lua_State *L)
     lua_pushinteger(L, status);
     lua_pushnumber(L, (lua_Number)wanted.first);
     lua_pushnumber(L, (lua_Number)(wanted.last - wanted.first + 1));
-    return 3;
+    lua_pushnumber(L, (lua_Number)length);
+    return 4;
 }
 
 static int status_title(lua_State *L)

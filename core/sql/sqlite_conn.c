@@ -81,6 +81,7 @@ static void harden(struct tide_sqlite_conn *conn)
     sqlite3_limit(conn->db, SQLITE_LIMIT_LENGTH, (int)TIDE_SQL_MAX_BYTES);
     sqlite3_limit(conn->db, SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024);
     sqlite3_limit(conn->db, SQLITE_LIMIT_VARIABLE_NUMBER, 1000);
+    sqlite3_limit(conn->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000); /* each % takes stack */
     sqlite3_extended_result_codes(conn->db, 1);
     sqlite3_busy_handler(conn->db, on_busy, conn);
     sqlite3_progress_handler(conn->db, 2000, on_progress, conn);

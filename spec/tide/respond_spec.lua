@@ -26,6 +26,7 @@ describe("tide.respond", function()
           teapot = function() return { status = 99, body = "" } end,
           header = function() return respond.text(200, "", { ["X-A"] = "a\r\nX-B: b" }) end,
           header_name = function() return respond.text(200, "", { ["X A"] = "a" }) end,
+          header_line = function() return { status = 200, headers = "X-A: a", body = "" } end,
           cycle = function()
             local cycle = {}
             cycle.cycle = cycle
@@ -44,7 +45,9 @@ describe("tide.respond", function()
         end
 
         tide.route("GET /blob/{id}", function(req)
-          return respond.blob(assert(box:open(req.params.id)), { attachment = req.query.attachment ~= nil, type = req.query.type })
+          local file = assert(box:open(req.params.id))
+          file.length = tonumber(req.query.length) or file.length
+          return respond.blob(file, { attachment = req.query.attachment ~= nil, type = req.query.type })
         end)
       ]],
     },
@@ -93,6 +96,7 @@ describe("tide.respond", function()
       teapot = "an answer has a status between 200 and 599, not 99",
       header = "the header 'X-A' of the answer has a name or a value that HTTP does not allow",
       header_name = "the header 'X A' of the answer has a name or a value that HTTP does not allow",
+      header_line = "the headers must be a table, not a string",
       cycle = "can't be written as JSON",
       closed = "this file is closed",
     } do
@@ -127,6 +131,12 @@ describe("tide.respond", function()
       assert.equal(bytes, answer.body)
       local head = assert(app:request { method = "HEAD", path = path })
       assert.same({ 200, "", "100000" }, { head.status, head.body, head.headers["content-length"] })
+    end)
+
+    it("is as long as it is, whatever the script makes of its table", function()
+      for _, length in ipairs { "9007199254740992", "-5", "nan", "3" } do
+        assert.equal(bytes, app:get(path .. "?length=" .. length).body)
+      end
     end)
 
     it("is sent in part", function()

@@ -66,6 +66,7 @@ describe("tide.sql", function()
       assert.equal("limit", code "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 10001) SELECT n FROM c")
       assert.equal("limit", code "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 17) SELECT zeroblob(1048576) FROM c")
       assert.equal("too_large", code("SELECT ?", ("x"):rep(17 * 1024 * 1024)))
+      assert.is_nil(sql.query("SELECT ? LIKE ?", ("a"):rep(50000), ("%a"):rep(20000) .. "b")) -- each % takes the thread's stack
       assert.equal(1, count "apple")
     end)
 

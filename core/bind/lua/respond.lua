@@ -87,12 +87,12 @@ local function send_file(handle, answer)
     ETag = '"' .. file.id .. '"',
     ["Content-Disposition"] = answer.attachment and disposition(file.name) or nil,
   }
-  local status, first, length = native.range(handle, headers.ETag, file.length)
+  local status, first, length, total = native.range(handle, headers.ETag, file.native)
   if status == 206 then
-    headers["Content-Range"] = ("bytes %.0f-%.0f/%.0f"):format(first, first + length - 1, file.length)
+    headers["Content-Range"] = ("bytes %.0f-%.0f/%.0f"):format(first, first + length - 1, total)
   elseif status == 416 then
-    local problem = respond.problem(416, ("the file has %.0f bytes"):format(file.length), nil,
-      { ["Content-Range"] = ("bytes */%.0f"):format(file.length) })
+    local problem = respond.problem(416, ("the file has %.0f bytes"):format(total), nil,
+      { ["Content-Range"] = ("bytes */%.0f"):format(total) })
     return native.respond(handle, 416, problem.headers, problem.body)
   elseif status == 304 then
     return native.respond(handle, 304, headers, "")
