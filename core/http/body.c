@@ -45,14 +45,16 @@ bool tide_http_body_wanted(const struct tide_http_request *request)
 static void finish_collect(struct tide_http_request *request, const struct tide_err *err)
 {
     struct tide_http_body *body = &request->body;
+    struct tide_buf collected = body->collected; /* the callback may collect once more, to be refused */
     tide_http_body_cb *cb = body->collect_cb;
 
     body->collect_cb = NULL;
+    tide_buf_init(&body->collected, collected.max);
     if (err)
         cb(body->collect_arg, NULL, 0, err);
     else
-        cb(body->collect_arg, body->collected.data ? body->collected.data : "", body->collected.len, NULL);
-    tide_buf_release(&body->collected);
+        cb(body->collect_arg, collected.data ? collected.data : "", collected.len, NULL);
+    tide_buf_release(&collected);
 }
 
 void tide_http_body_fail(struct tide_http_request *request, const struct tide_err *err)
@@ -141,6 +143,7 @@ void tide_http_body_cancel(struct tide_http_request *request)
 {
     request->body.collect_cb = NULL;
     request->body.part_cb = NULL;
+    tide_buf_release(&request->body.collected);
 }
 
 /* ---- what comes ---- */

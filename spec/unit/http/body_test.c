@@ -91,6 +91,34 @@ static void a_body_is_taken_once(void **state)
     close(fd);
 }
 
+/* AddressSanitizer tells when the bytes of the first time are not freed. */
+static void collecting_once_more_is_refused(void **state)
+{
+    static const struct {
+        const char *start, *rest;
+    } cases[] = {
+        {"POST /collect-twice HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", ""},
+        {"POST /collect-twice HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+         "0\r\n\r\n"},
+        {"POST /collect-twice?cancel=20 HTTP/1.1\r\n" HOST "Content-Length: 6\r\n\r\nabc", "def"},
+    };
+    struct reply reply;
+    size_t i;
+
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int fd = dial(*state);
+
+        send_text(fd, cases[i].start);
+        usleep(60000);
+        send_text(fd, cases[i].rest);
+        assert_true(read_reply(fd, &reply, false));
+        assert_int_equal(reply.status, 400);
+        assert_non_null(strstr(reply.body, "taken already"));
+        free(reply.body);
+        close(fd);
+    }
+}
+
 static void large_bodies_arrive_whole(void **state)
 {
     enum { SIZE = 20 * 1000 * 1000 + 7 };
@@ -349,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_bodies_are_collected, setup, teardown),
         cmocka_unit_test_setup_teardown(a_body_is_taken_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(collecting_once_more_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(large_bodies_arrive_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_reader_holds_the_client_back, setup, teardown),
         cmocka_unit_test_setup_teardown(bodies_over_the_limit_fail, setup, teardown),

@@ -133,6 +133,28 @@ static void collect(struct call *call)
     tide_http_body_collect(call->request, 1 << 20, on_collected, call);
 }
 
+static void on_first_collected(void *arg, const char *data, size_t len, const struct tide_err *err)
+{
+    (void)data;
+    (void)len;
+    (void)err;
+    collect(arg);
+}
+
+static void collect_again(struct call *call)
+{
+    tide_http_body_cancel(call->request);
+    collect(call);
+}
+
+/* From the first one's callback, or with ?cancel= while the first one waits. */
+static void collect_twice(struct call *call, const char *query)
+{
+    tide_http_body_collect(call->request, 1 << 20, on_first_collected, call);
+    if (strstr(query, "cancel="))
+        later(call, (uint64_t)number(query, "cancel=", 0), collect_again);
+}
+
 static void read_next(struct call *call);
 
 static void on_counted(void *arg, ssize_t n, const struct tide_err *err)
@@ -377,7 +399,9 @@ static void route(struct call *call, struct tide_http_request *request)
     else if (strcmp(path, "/twice") == 0) {
         call->source = tide_http_body_source(request);
         collect(call);
-    } else if (strcmp(path, "/facts") == 0)
+    } else if (strcmp(path, "/collect-twice") == 0)
+        collect_twice(call, query);
+    else if (strcmp(path, "/facts") == 0)
         reply_facts(call, request);
     else if (strcmp(path, "/bad-header") == 0)
         reply_bad_header(call, query);
