@@ -2,15 +2,16 @@
 local _, load = ...
 
 local tide = load "tide"
-local TRIES = 30000 -- a minute
+local WITHIN = 60 -- seconds
 
 return function(f)
-  for _ = 1, TRIES do
+  local deadline = os.time() + WITHIN                              -- what f itself takes counts, and tide.now can be moved
+  repeat
     local value = f()
     if value then
       return value
     end
     tide.sleep "2ms"
-  end
+  until os.time() > deadline
   error("what was waited for did not come within a minute", 2)
 end
