@@ -249,7 +249,7 @@ static void drop(struct call_list *list)
 
         tide_sqlite_list_remove(list, call);
         if (!call->done)
-            tide_err_set(&call->err, TIDE_ERR_CANCELED, false, "sqlite: the database is closing");
+            tide_sqlite_call_refuse(call);
         tide_sqlite_call_finish(call);
     }
 }

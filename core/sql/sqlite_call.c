@@ -80,6 +80,11 @@ struct call *tide_sqlite_call_new(struct db *db, const struct tide_sql_statement
     return call;
 }
 
+void tide_sqlite_call_refuse(struct call *call)
+{
+    call->ok = tide_err_set(&call->err, TIDE_ERR_CANCELED, false, "sqlite: the database is closing");
+}
+
 void tide_sqlite_tx_free(struct tx *tx)
 {
     struct db *db = (struct db *)tx->base.db;

@@ -85,6 +85,8 @@ void tide_sqlite_list_remove(struct call_list *list, struct call *call);
  */
 void tide_sqlite_call_init(struct call *call, struct db *db, enum kind kind, int64_t timeout_ms);
 struct call *tide_sqlite_call_new(struct db *db, const struct tide_sql_statement *from, struct tide_err *err);
+/* The database is closing: the call has failed. */
+void tide_sqlite_call_refuse(struct call *call);
 /* Tells the caller, unless the call was canceled, and frees it. */
 void tide_sqlite_call_finish(struct call *call);
 void tide_sqlite_tx_free(struct tx *tx);

@@ -62,6 +62,8 @@ static void done(struct tide_job *job)
     call->lane->running = NULL;
     call->lane = NULL;
     note_loss(db, call);
+    if (call->kind == BEGIN && db->closing)
+        tide_sqlite_call_refuse(call); /* what it began goes with the database */
     if (call->kind == BEGIN && call->ok) {
         db->tx = call->tx;
         db->tx->deadline_ms = tide_clock_monotonic_ms() + TIDE_SQL_TX_MS;

@@ -134,6 +134,22 @@ static void close_rolls_back_what_is_open(void **state)
     assert_int_equal(count(f), 0);
 }
 
+static void close_hands_out_no_transaction(void **state)
+{
+    struct fixture *f = *state;
+    struct begun begun = {0};
+    struct tide_err err;
+
+    assert_non_null(tide_sql_begin(f->db, on_begun, &begun, &err));
+    uv_sleep(100); /* it has begun, the loop doesn't know yet */
+    tide_sql_close(f->db);
+    assert_true(begun.called);
+    assert_null(begun.tx);
+    assert_string_equal(begun.err.code, "canceled");
+    open_db(f);
+    assert_string_equal(run(f, "INSERT INTO t (v) VALUES ('a')"), "ok"); /* nothing holds it */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_table, tear_down)
@@ -141,7 +157,7 @@ int main(void)
         T(commit_shows_it_and_rollback_does_not),  T(one_at_a_time_in_their_order),
         T(a_statement_that_fails_leaves_the_rest), T(a_transaction_that_was_lost_says_so_to_its_end),
         T(a_canceled_begin_holds_nothing),         T(a_canceled_commit_is_a_commit),
-        T(close_rolls_back_what_is_open),
+        T(close_rolls_back_what_is_open),          T(close_hands_out_no_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
