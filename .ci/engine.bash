@@ -1,6 +1,7 @@
 # An engine of one's own on free ports of 127.0.0.1: sourced by .ci/demo and spec/e2e.
 # engine_start sets $gateway, $auth, $admin (URLs) and $engine_pid; the caller stops it, best by a trap on EXIT.
 : "${BUILD:=build}"
+: "${SLOWNESS:=1}" # limits of time are this many times longer: .ci/sanitize sets it
 engine_pid=
 
 # COUNT free ports, a line each.
@@ -36,7 +37,7 @@ engine_spawn() {
         TIDEMILL_NOTIFICATION_DOWNLOAD_URL="$gateway/download" "$@" \
         "$BUILD/tidemill" run --dev </dev/null >>"$directory/engine.log" 2>&1 &
     engine_pid=$!
-    for ((tries = 0; tries < 600; tries++)); do
+    for ((tries = 0; tries < 600 * SLOWNESS; tries++)); do
         if curl -fs -o /dev/null --max-time 2 "$admin/readyz"; then return 0; fi
         if ! kill -0 "$engine_pid" 2>/dev/null; then break; fi
         sleep 0.05
@@ -51,20 +52,20 @@ engine_start() {
     engine_spawn "$@"
 }
 
-# Ends it with SIGTERM, after 20 s with SIGKILL; fails when it had to.
+# Ends it with SIGTERM, after 20 s (times SLOWNESS) with SIGKILL; fails when it had to.
 engine_stop() {
     local tries pid=$engine_pid
     engine_pid=
     if [[ -z $pid ]]; then return 0; fi
     kill -TERM "$pid" 2>/dev/null || { wait "$pid" 2>/dev/null || true; return 0; }
-    for ((tries = 0; tries < 200; tries++)); do
+    for ((tries = 0; tries < 200 * SLOWNESS; tries++)); do
         if ! kill -0 "$pid" 2>/dev/null; then
             wait "$pid"
             return
         fi
         sleep 0.1
     done
-    echo "the engine did not stop within 20 s" >&2
+    echo "the engine did not stop within $((20 * SLOWNESS)) s" >&2
     kill -KILL "$pid"
     wait "$pid" 2>/dev/null || true
     return 1

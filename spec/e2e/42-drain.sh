@@ -6,7 +6,7 @@ need "log in" login "$user" "$password"
 
 # Slow uploads: their first step is a call to auth, their last one a message to the queue.
 for i in 1 2 3 4; do
-    curl -sS --max-time 60 --limit-rate 150k -o "$work/slow.$i" -w '%{http_code}' -H "Authorization: Bearer $token" \
+    curl -sS --max-time $((60 * SLOWNESS)) --limit-rate 150k -o "$work/slow.$i" -w '%{http_code}' -H "Authorization: Bearer $token" \
         -F "file=@$BUILD/media/clip-7s.mp4" "$gateway/upload" >"$work/status.$i" &
     slow[i]=$!
 done
@@ -21,7 +21,7 @@ kill -TERM "$engine_pid"
 is_stopping() { request "$admin/readyz" && is 503 && [[ $(field '.missing[0]') == "engine: stopping" ]]; }
 check "/readyz is 503" until_true 5 is_stopping
 check "answers say Connection: close" test "$(header Connection)" = close
-is_refused() { ! curl -s -o /dev/null --max-time 5 "$gateway/jobs"; }
+is_refused() { ! curl -s -o /dev/null --max-time $((5 * SLOWNESS)) "$gateway/jobs"; }
 check "the door is closed" until_true 5 is_refused
 request -X POST "$auth/validate" -H "Authorization: Bearer $token"
 check "what the door needs still answers" is 200

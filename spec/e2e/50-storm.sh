@@ -26,13 +26,13 @@ done
 check "twenty uploads are acknowledged" test "${#jobs[@]}" = 20
 
 # A whole list, an outbox, leases that have to run out: it takes its time.
+each() { # COMMAND: is it true of every job?
+    local job
+    for job in "${jobs[@]}"; do "$1" "$job" || return 1; done
+}
 complete() { [[ $(state "$1") == COMPLETE ]]; }
-good=0
-deadline=$((SECONDS + 200))
-for job in "${jobs[@]}"; do
-    if until_true $((deadline > SECONDS ? deadline - SECONDS : 1)) has_ended "$job" && complete "$job"; then ((good += 1)); fi
-done
-check "all of them are COMPLETE" test "$good" = 20
+check "all of them end" until_true 200 each has_ended
+check "all of them are COMPLETE" each complete
 
 # An upload that was cut off before its answer may have been stored all the same: it counts as a job then.
 all_complete() { signed "$gateway/jobs" && test "$(field '[.jobs[] | select(.state != "COMPLETE")] | length')" = 0; }

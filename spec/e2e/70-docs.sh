@@ -15,7 +15,7 @@ cp "$BUILD/media/clip-7s.mp4" "$work/reader/video.mp4"
 check "docs/http-api.md has lines to run" test "$(grep -c curl "$work/lines.sh")" -gt 10
 # The one line that is to fail shows a problem: it may.
 sed -i 's|^\(curl .*/jobs/nonsense\)$|\1 \|\| true|' "$work/lines.sh"
-(cd "$work/reader" && timeout 120 bash -euo pipefail "$work/lines.sh") >"$work/body" 2>"$work/reader.err"
+(cd "$work/reader" && timeout $((120 * SLOWNESS)) bash -euo pipefail "$work/lines.sh") >"$work/body" 2>"$work/reader.err"
 status=$?
 check "they succeed: $(tr '\n' ' ' <"$work/reader.err" | head -c 300)" is 0
 check "the MP3 is there, also under its own name" cmp -s "$work/reader/output.mp3" "$work/reader/video.mp3"

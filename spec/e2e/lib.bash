@@ -42,7 +42,7 @@ need() {
 request() {
     : >"$work/body"
     : >"$work/head"
-    status=$(curl -sS --max-time 60 -o "$work/body" -D "$work/head" -w '%{http_code}' "$@" 2>"$work/curl.err")
+    status=$(curl -sS --max-time $((60 * SLOWNESS)) -o "$work/body" -D "$work/head" -w '%{http_code}' "$@" 2>"$work/curl.err")
 }
 
 signed() { request -H "Authorization: Bearer $token" "$@"; }
@@ -63,7 +63,7 @@ raw() {
     exec 3<>"/dev/tcp/${authority%:*}/${authority#*:}"
     # shellcheck disable=SC2059
     printf "$2" >&3
-    timeout 5 cat <&3 >"$work/raw"
+    timeout $((5 * SLOWNESS)) cat <&3 >"$work/raw"
     exec 3>&-
     sed '/^\r$/q' "$work/raw" >"$work/head"
     sed '1,/^\r$/d' "$work/raw" >"$work/body"
@@ -86,9 +86,9 @@ upload() {
 
 state() { signed "$gateway/jobs/$1" && is 200 && field .state; }
 
-# until_true SECONDS COMMAND...
+# until_true SECONDS COMMAND...: of a plain build
 until_true() {
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + $1 * SLOWNESS))
     shift
     until "$@"; do
         if ((SECONDS >= end)); then return 1; fi
