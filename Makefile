@@ -24,7 +24,7 @@ run: build ## serve in the foreground until Ctrl-C: gateway :8080, auth :5000, a
 
 demo: build ## one video through the HTTP API: upload, convert, e-mail, download (VIDEO=path takes yours)
 	@.ci/setup demo
-	@BUILD=$(BUILD) .ci/demo $(if $(VIDEO),'$(VIDEO)')
+	@BUILD=$(BUILD) .ci/demo "$$VIDEO"
 
 test: build ## run every test
 	@.ci/setup test

@@ -8,5 +8,6 @@ return {
   -- queue = "sqlite:data/queue.db",
   -- blob  = "file:data/blobs",
   -- mail  = "maildir:data/mail",
+  -- Every bundle in scripts/ runs; here are settings of their own. NAME = false leaves one out.
   bundles = { auth = {}, gateway = { max_upload = "5GiB" }, converter = { quality = "V2" }, notification = {} },
 }

@@ -64,11 +64,12 @@ static const struct tide_command commands[] = {
      test_options, true, tide_cli_test},
     {"convert", "IN OUT", 2, 2, "convert one video or sound file to MP3", NULL, convert_options, false,
      tide_cli_convert},
-    {"user", "add|list|passwd|role [EMAIL] [on|off]", 1, 4, "users of the bundle auth",
+    {"user", "add|list|passwd|role|remove [EMAIL] [on|off]", 1, 4, "users of the bundle auth",
      "  tidemill user add EMAIL [--admin]\n"
      "  tidemill user list\n"
      "  tidemill user passwd EMAIL\n"
      "  tidemill user role EMAIL admin on|off\n"
+     "  tidemill user remove EMAIL\n"
      "Passwords are asked for on the terminal unless an option says where they are.\n",
      user_options, true, tide_cli_user},
     {"queue", "list|show|retry|purge [QUEUE] [ID]", 1, 3,

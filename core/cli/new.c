@@ -94,8 +94,7 @@ static int make(const char *dir, const char *name)
     if (!tide_cli_write_types(dir))
         return TIDE_EXIT_FAILED;
     printf("for editors: %s/.luarc.json and %s/.types\n", dir, dir);
-    printf("next: give it an address in the settings, listen = { %s = \"127.0.0.1:8081\" }, name it in "
-           "`bundles` when there is\nsuch a table, then\n  tidemill check --bundle %s\n  tidemill test "
+    printf("next: give it an address in the settings, listen = { %s = \"127.0.0.1:8081\" }, then\n  tidemill check --bundle %s\n  tidemill test "
            "%s\n  tidemill run --bundle %s\n",
            name, name, name, name);
     return TIDE_EXIT_GOOD;

@@ -89,7 +89,7 @@ static bool get_password(const struct tide_cli *cli, char *password, size_t size
     return ok;
 }
 
-/* ---- the four ---- */
+/* ---- the five ---- */
 
 static int call(const struct tide_settings *settings, const char *function, struct tide_buf *args,
                 struct tide_buf *result)
@@ -145,6 +145,19 @@ static int role(const struct tide_cli *cli, const struct tide_settings *settings
     return code;
 }
 
+static int remove_user(const struct tide_cli *cli, const struct tide_settings *settings,
+                       struct tide_buf *args, struct tide_buf *result)
+{
+    int code;
+
+    put_email(args, cli->argv[1]);
+    tide_buf_puts(args, "}]");
+    code = call(settings, "remove", args, result);
+    if (code == TIDE_EXIT_GOOD)
+        printf("%s is removed; tokens that were given stay good until they expire\n", cli->argv[1]);
+    return code;
+}
+
 static void print_user(json_t *user)
 {
     const char *email = "";
@@ -184,6 +197,8 @@ static int dispatch(const struct tide_cli *cli, const struct tide_settings *sett
     tide_buf_init(&result, 16 << 20);
     if (strcmp(cli->argv[0], "list") == 0)
         code = list(cli, settings, &args, &result);
+    else if (strcmp(cli->argv[0], "remove") == 0)
+        code = remove_user(cli, settings, &args, &result);
     else if (strcmp(cli->argv[0], "role") == 0)
         code = role(cli, settings, &args, &result);
     else
@@ -198,15 +213,15 @@ int tide_cli_user(struct tide_cli *cli)
     static const struct {
         const char *name;
         int words;
-    } verbs[] = {{"add", 2}, {"list", 1}, {"passwd", 2}, {"role", 4}};
+    } verbs[] = {{"add", 2}, {"list", 1}, {"passwd", 2}, {"role", 4}, {"remove", 2}};
     struct tide_settings settings;
     size_t i;
     int code;
 
-    for (i = 0; i < 4 && strcmp(verbs[i].name, cli->argv[0]) != 0; i++)
+    for (i = 0; i < sizeof verbs / sizeof *verbs && strcmp(verbs[i].name, cli->argv[0]) != 0; i++)
         ;
-    if (i == 4)
-        return tide_cli_usage(cli, "'%s' is none of add, list, passwd, role", cli->argv[0]);
+    if (i == sizeof verbs / sizeof *verbs)
+        return tide_cli_usage(cli, "'%s' is none of add, list, passwd, role, remove", cli->argv[0]);
     if (cli->argc != verbs[i].words)
         return tide_cli_usage(cli, "%s: too %s words", verbs[i].name,
                               cli->argc < verbs[i].words ? "few" : "many");

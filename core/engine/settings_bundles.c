@@ -223,6 +223,11 @@ static const struct tide_node *file_settings(const struct tide_settings_load *lo
     return bundles && bundles->type == TIDE_NODE_TABLE ? tide_node_child(bundles, bundle) : NULL;
 }
 
+static bool is_off(const struct tide_node *node)
+{
+    return node && node->type == TIDE_NODE_BOOL && !node->boolean;
+}
+
 /* The environment has only text: where the file has a number or a boolean, it is read as that. */
 static void put_text(struct tide_settings_load *load, const struct tide_settings_extra *extra,
                      const struct tide_node *like, struct tide_buf *out)
@@ -348,8 +353,9 @@ static void check_file_bundles(struct tide_settings_load *load)
         const struct tide_node *node = &bundles->children[i];
         snprintf(name, sizeof name, "bundles.%s", node->key);
         tide_settings_file_origin(load, name, origin);
-        if (node->type != TIDE_NODE_TABLE || node->list)
-            tide_settings_refuse(load, origin, "expected the bundle's settings, as in %s = {}; this is %s",
+        if (!is_off(node) && (node->type != TIDE_NODE_TABLE || node->list))
+            tide_settings_refuse(load, origin,
+                                 "expected the bundle's settings, as in %s = {}, or false; this is %s",
                                  node->key, tide_node_type_name(node));
         else if (!tide_settings_has_bundle(load, node->key)) {
             tide_settings_refuse_open(load, origin);
@@ -360,8 +366,6 @@ static void check_file_bundles(struct tide_settings_load *load)
 
 static void select_bundles(struct tide_settings_load *load)
 {
-    const struct tide_node *bundles = load->root.key ? tide_node_child(&load->root, "bundles") : NULL;
-
     if (load->input->bundle_count) {
         for (size_t i = 0; i < load->input->bundle_count; i++)
             select_one(load, load->input->bundles[i], "--bundle");
@@ -369,13 +373,10 @@ static void select_bundles(struct tide_settings_load *load)
         char *rest = NULL;
         for (char *name = strtok_r(load->selection, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest))
             select_one(load, name, "TIDEMILL_BUNDLES");
-    } else if (bundles && bundles->type == TIDE_NODE_TABLE && !bundles->list) {
-        for (size_t i = 0; i < bundles->count; i++)
-            if (tide_settings_has_bundle(load, bundles->children[i].key))
-                add_bundle(load, bundles->children[i].key);
     } else {
         for (size_t i = 0; i < load->found_count; i++)
-            add_bundle(load, load->found[i]);
+            if (!is_off(file_settings(load, load->found[i])))
+                add_bundle(load, load->found[i]);
     }
 }
 

@@ -346,13 +346,15 @@ void tide_settings_help(struct tide_buf *out)
             tide_buf_printf(out, "%s%s%s", j ? ", " : "                                 one of ",
                             setting->choices[j], setting->choices[j + 1] ? "" : "\n");
     }
-    tide_buf_puts(out, "listen.BUNDLE                    address of a bundle's routes\n"
-                       "                                 as in gateway = \"0.0.0.0:8080\", or "
-                       "TIDEMILL_LISTEN_GATEWAY; default for\n"
-                       "                                 gateway 127.0.0.1:8080, for auth 127.0.0.1:5000\n"
-                       "bundles.BUNDLE                   the bundles to run, each with its own settings; "
-                       "default: all in `scripts`\n"
-                       "                                 as in gateway = { max_upload = \"5GiB\" }, or "
-                       "TIDEMILL_BUNDLES=auth,gateway\n"
-                       "                                 and TIDEMILL_GATEWAY_MAX_UPLOAD\n");
+    tide_buf_puts(
+        out,
+        "listen.BUNDLE                    address of a bundle's routes\n"
+        "                                 as in gateway = \"0.0.0.0:8080\", or "
+        "TIDEMILL_LISTEN_GATEWAY; default for\n"
+        "                                 gateway 127.0.0.1:8080, for auth 127.0.0.1:5000\n"
+        "bundles.BUNDLE                   a bundle's own settings, or false: it is not run; all others in "
+        "`scripts` are\n"
+        "                                 as in gateway = { max_upload = \"5GiB\" }, or "
+        "TIDEMILL_GATEWAY_MAX_UPLOAD;\n"
+        "                                 TIDEMILL_BUNDLES=auth,gateway runs these alone\n");
 }

@@ -69,9 +69,11 @@ function users.list()
   return list
 end
 
-local function change(email, statement, ...)
-  local result = assert(sql.exec(statement, ...))
-  if result.affected == 0 then
+-- true when a statement has met the user.
+local function found(email, result, err)
+  if not result then
+    return nil, err
+  elseif result.affected == 0 then
     return nil, tide.failure { code = "not_found", message = ("there is no user %s"):format(email) }
   end
   return true
@@ -82,7 +84,14 @@ function users.passwd(new)
   if not good then
     return nil, problem
   end
-  return change(new.email, "UPDATE user SET password = ? WHERE email = ?", assert(password.hash(new.password)), new.email)
+  return found(new.email, sql.exec("UPDATE user SET password = ? WHERE email = ?", assert(password.hash(new.password)), new.email))
+end
+
+function users.remove(gone)
+  return sql.transaction(function(tx)
+    assert(tx:exec("DELETE FROM user_role WHERE email = ?", gone.email))
+    return found(gone.email, tx:exec("DELETE FROM user WHERE email = ?", gone.email))
+  end)
 end
 
 function users.role(new)

@@ -234,6 +234,14 @@ describe("auth", function()
       assert.equal("not_found: there is no user q@email.com", call("passwd", { email = "q@email.com", password = "Password1" }))
     end)
 
+    it("users remove takes a user and their role away", function()
+      assert.is_true(call("role", { email = ANNA[1], admin = true }))
+      assert.is_true(call("remove", { email = ANNA[1] }))
+      assert.equal(401, app:post("/login", { user = ANNA }).status)
+      assert.equal("not_found: there is no user " .. ANNA[1], call("remove", { email = ANNA[1] }))
+      assert.same({ email = ANNA[1], admin = false }, call("add", { email = ANNA[1], password = ANNA[2] }))
+    end)
+
     it("users role makes an admin and takes it back, for the next token", function()
       local function is_admin()
         return app:post("/validate", { token = token_of(ANNA) }):json().admin

@@ -134,7 +134,7 @@ static const char everything[] =
     "  log = { format = \"json\", level = \"warn\" },\n"
     "  limits = { head = \"8KiB\", body = \"2MiB\", connections = 10, min_rate = \"0\" },\n"
     "  bundles = { auth = {}, gateway = { max_upload = \"5GiB\", n = 2, on = false, list = { \"a\", 1 },\n"
-    "              nested = { deep = \"x\\\"y\" } } },\n"
+    "              nested = { deep = \"x\\\"y\" } }, [\"bulk-mail\"] = false },\n"
     "}\n";
 
 static void reads_a_file(void **state)
@@ -158,7 +158,7 @@ static void reads_a_file(void **state)
     assert_int_equal(settings.connections, 10);
     assert_int_equal(settings.connections_per_address, 1024);
     assert_int_equal(settings.min_rate, 0);
-    assert_int_equal(settings.bundle_count, 2);
+    assert_int_equal(settings.bundle_count, 2); /* bulk-mail is off */
     assert_string_equal(settings.bundles[0].listen, "off");
     assert_null(tide_settings_address(&settings.bundles[0]));
     assert_string_equal(tide_settings_address(&settings.bundles[1]), "0.0.0.0:8081");
@@ -288,7 +288,7 @@ static void names_what_is_wrong_in_the_file(void **state)
          {"listen: auth and gateway are both at 1.1.1.1:5"}},
         {"return { bundles = { 'auth' } }", {"bundles: expected a table, as in bundles = { auth = {}"}},
         {"return { bundles = { auth = true } }",
-         {"bundles.auth: expected the bundle's settings, as in auth = {}"}},
+         {"bundles.auth: expected the bundle's settings, as in auth = {}, or false"}},
         {"return {\nbundles = {\n\n auht = {} } }",
          {"tidemill.lua:4: bundles.auht: no bundle 'auht' (did you mean 'auth'?)"}},
         {"return { scripts = 'nowhere' }", {"no bundle in nowhere"}},
