@@ -182,6 +182,15 @@ describe("tide.respond", function()
       tide.spec.eventually(function() return not is_open() end)
     end)
 
+    it("has the media type of its name's extension", function()
+      for name, expected in pairs { ["a.png"] = "image/png", ["a.b.JPEG"] = "image/jpeg", ["a.svg"] = "image/svg+xml",
+        ["a.css"] = "text/css; charset=utf-8", ["a.js"] = "text/javascript; charset=utf-8", ["a.pdf"] = "application/pdf",
+        ["a.wav"] = "audio/wav", ["a.mkv"] = "video/x-matroska", png = "application/octet-stream", ["a."] = "application/octet-stream" } do
+        local named = app:put("box", { bytes = "" }, { name = name })
+        assert.same({ name, expected }, { name, app:get("/blob/" .. named).headers["content-type"] })
+      end
+    end)
+
     it("may be empty, and of a type of the handler's", function()
       local empty = app:put("box", { bytes = "" }, { name = "nothing.bin" })
       local answer = app:get("/blob/" .. empty)

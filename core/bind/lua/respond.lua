@@ -67,8 +67,14 @@ function respond.blob(file, options)
   return { file = file, attachment = options.attachment, type = options.type }
 end
 
-local types = { mp3 = "audio/mpeg", mp4 = "video/mp4", json = "application/json", html = "text/html; charset=utf-8",
-  txt = "text/plain; charset=utf-8" }
+local types = {
+  txt = "text/plain; charset=utf-8", html = "text/html; charset=utf-8", css = "text/css; charset=utf-8",
+  js = "text/javascript; charset=utf-8", csv = "text/csv; charset=utf-8", json = "application/json", xml = "application/xml",
+  pdf = "application/pdf", zip = "application/zip",
+  png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", gif = "image/gif", webp = "image/webp", svg = "image/svg+xml",
+  mp3 = "audio/mpeg", m4a = "audio/mp4", wav = "audio/wav", ogg = "audio/ogg", flac = "audio/flac",
+  mp4 = "video/mp4", webm = "video/webm", mkv = "video/x-matroska", mov = "video/quicktime",
+}
 
 local function type_of(name)
   return types[(name:match("%.(%w+)$") or ""):lower()] or "application/octet-stream"

@@ -1,5 +1,7 @@
 local STATUS = { name = "status", type = "integer", min = 200, max = 599, doc = "200 to 599" }
 local HEADERS = { name = "headers", type = "headers", optional = true, doc = "at most 32; a list sends a header several times" }
+local TYPES = "Its media type follows from the extension of the file's name: .txt .html .css .js .csv .json .xml .pdf .zip .png .jpg .jpeg " ..
+  ".gif .webp .svg .mp3 .m4a .wav .ogg .flac .mp4 .webm .mkv .mov; of any other it is application/octet-stream."
 local ANSWER = { { name = "answer", type = "tide.Answer" } }
 
 return {
@@ -46,19 +48,20 @@ return {
   },
   {
     name = "tide.respond.blob",
-    doc = "An answer with the bytes of an open file: with its length, an ETag, and ranges when the client asks for them.",
+    doc = "An answer with the bytes of an open file: with its length, an ETag, and ranges when the client asks for them. " ..
+      TYPES,
     params = {
       { name = "file", type = "tide.File", expected = "an open file, bucket:open(id)" },
       { name = "options", optional = true, fields = {
         { name = "attachment", type = "boolean", default = false, doc = "to be saved under the file's name" },
-        { name = "type", type = "string", optional = true, doc = "media type; by default it follows from the file's name" },
+        { name = "type", type = "string", optional = true, doc = "media type; by default that of the name's extension" },
       } },
     },
     returns = { { name = "answer", type = "tide.FileAnswer" } },
   },
   {
     name = "tide.respond.file",
-    doc = "An answer with a file of the bundle, whose media type follows from its name.",
+    doc = "An answer with a file of the bundle. Its media type follows from its name, as for `tide.respond.blob`.",
     params = { { name = "name", type = "string", doc = 'a file of the bundle: `"openapi.json"`' }, HEADERS },
     returns = ANSWER,
     throws = "when there is no such file",
