@@ -136,6 +136,7 @@ static struct tide_sql_value check_param(lua_State *L, int index)
 
     switch (lua_type(L, index)) {
     case LUA_TNIL:
+    case LUA_TLIGHTUSERDATA: /* tide.json.null: the description lets no other one through */
         break;
     case LUA_TBOOLEAN:
         value.type = TIDE_SQL_INT;

@@ -48,7 +48,7 @@ tide.copy(tide.bucket "a") => tide.copy: 'source' must be a part, a body or an o
 tide.media.transcode(1, 2, {}) => tide.media.transcode: 'file' must be an open file, bucket:open(id), not 1
 tide.media.probe() => tide.media.probe: 'file' is missing
 tide.sql.query(5) => tide.sql.query: 'statement' must be a string, not 5
-tide.sql.exec("SELECT ?", {}) => tide.sql.exec: a parameter must be a string or a number or a boolean, not a table
+tide.sql.exec("SELECT ?", {}) => tide.sql.exec: a parameter must be a string or a number or a boolean or tide.json.null, not a table
 tide.sql.transaction() => tide.sql.transaction: 'f' is missing
 tide.http.get("http://x", { tmeout = "3s" }) => tide.http.get: unknown option 'tmeout' (did you mean 'timeout'?)
 tide.http.request { metod = "GET", url = "http://x" } => tide.http.request: unknown option 'metod' (did you mean 'method'?)

@@ -30,6 +30,7 @@ describe("tide.sql", function()
       local row = assert(sql.one("SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e", bytes, 2 ^ 53, -0.1, nil, false))
       assert.same({ a = bytes, b = 2 ^ 53, c = -0.1, e = 0 }, row)
       assert.same({ n = 1 }, assert(sql.one("SELECT ? IS NULL AS n", nil)))
+      assert.same({ n = 1 }, assert(sql.one("SELECT ? IS NULL AS n", tide.json.decode('{"n":null}').n)))
     end)
 
     it("tell no row from a failure: one gives false", function()

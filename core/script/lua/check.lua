@@ -27,6 +27,13 @@ function types.any(value)
   return value
 end
 
+function types.null(value)
+  if value == native.cjson.null then
+    return value
+  end
+  return nil, "tide.json.null"
+end
+
 function types.integer(value)
   if type(value) == "number" and value == math.floor(value) and math.abs(value) < 2 ^ 53 then
     return value

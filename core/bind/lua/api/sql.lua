@@ -1,6 +1,6 @@
 local STATEMENT = { name = "statement", type = "string", doc = "SQL with a `?` for each parameter" }
-local PARAMETERS = { name = "...", label = "a parameter", type = "string|number|boolean", optional = true,
-  lua = "string|number|boolean|nil", doc = "at most 64: nil is NULL, true is 1" }
+local PARAMETERS = { name = "...", label = "a parameter", type = "string|number|boolean|null", optional = true,
+  lua = "string|number|boolean|lightuserdata|nil", doc = "at most 64: nil and `tide.json.null` are NULL, true is 1" }
 local FAILS = {
   { "invalid", "the statement" },
   { "exists", "a unique key is taken" },
