@@ -81,4 +81,12 @@ describe("the reference", function()
     assert.is_false(ok)
     assert.matches("objects_spec.lua:%d+: a tide.Bucket has no 'nam' %(did you mean 'name'%?%)", message)
   end)
+
+  it("tells how an app makes a request of any method", function()
+    for _, f in ipairs { function() app:patch("/none", {}) end, function() app:put("/none", {}) end } do
+      local ok, message = pcall(f)
+      assert.is_false(ok)
+      assert.matches("objects_spec.lua:%d+: .*app:request { method = ", message)
+    end
+  end)
 end)

@@ -71,7 +71,8 @@ local function wrapped(entry, class, f)
 end
 
 -- Reading what `home` doesn't have is a typing mistake; fields of an object that may be nil are known from the description.
-local function strict(home, where, fields)
+-- `hint`: what else there is, of a class.
+local function strict(home, where, fields, hint)
   local known, names = {}, {}
   for _, field in ipairs(fields or {}) do
     known[field.name] = true
@@ -83,7 +84,7 @@ local function strict(home, where, fields)
   setmetatable(home, {
     __index = function(_, key)
       if type(key) == "string" and key:sub(1, 2) ~= "__" and not known[key] then
-        report.misuse(("%s has no '%s'%s"):format(where, key, report.suggestion(key, names)))
+        report.misuse(("%s has no '%s'%s"):format(where, key, report.suggestion(key, names)), hint)
       end
     end,
   })
@@ -93,7 +94,7 @@ local function place_class(entry, class)
   class.__name = entry.name
   class.__index = class.__index or class
   if not entry.open then
-    strict(class, "a " .. entry.name, entry.fields)
+    strict(class, "a " .. entry.name, entry.fields, entry.hint)
   end
 end
 

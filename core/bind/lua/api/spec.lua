@@ -90,6 +90,7 @@ assert.equal("hello", app:get("/hello").body)]],
   {
     name = "tide.App",
     doc = "A bundle under test.",
+    hint = '  a request of any method: app:request { method = "PATCH", path = "/..." }',
     fields = {
       { name = "name", type = "string" },
       { name = "url", type = "string", lua = "string|false", doc = "of its listener; false when it has no routes" },
@@ -97,7 +98,7 @@ assert.equal("hello", app:get("/hello").body)]],
   },
   {
     name = "tide.App:request",
-    doc = "One HTTP request.",
+    doc = "One HTTP request, of any method; `put` stores a file.",
     waits = true,
     params = { { name = "options", fields = {
       { name = "path", type = "string" },
@@ -155,10 +156,11 @@ assert.equal("hello", app:get("/hello").body)]],
   },
   {
     name = "tide.App:put",
-    doc = "Stores a file.",
+    doc = "Stores a file. A PUT over HTTP is `app:request { method = \"PUT\", path = ... }`.",
     waits = true,
     params = {
-      { name = "bucket", type = "string" },
+      { name = "bucket", type = "string", pattern = "^[%w_-]+$",
+        expected = 'the name of a bucket (a PUT over HTTP is app:request { method = "PUT", path = ... })' },
       { name = "content", type = "table", lua = "{ bytes?: string, path?: string }", doc = "`{ bytes = }` or `{ path = }`" },
       { name = "options", type = "table", optional = true, lua = "tide.Bucket.create.options", doc = "of `tide.Bucket:create`" },
     },
