@@ -43,14 +43,11 @@ static void put_date(struct tide_buf *out)
 
 static void put_part(struct tide_buf *out, const char *type, const char *text)
 {
-    tide_buf_printf(out,
-                    "Content-Type: %s; charset=utf-8\r\n"
-                    "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
-                    type);
-    tide_mail_put_quoted(out, text);
+    tide_buf_printf(out, "Content-Type: %s; charset=utf-8\r\n", type);
+    tide_mail_put_content(out, text);
 }
 
-/* Quoted-printable never has "=_", so the boundary cannot be in a part. */
+/* The content of a part never has "=_", so the boundary cannot be in it. */
 static void put_body(struct tide_buf *out, const struct tide_mail_message *message, const char *message_id)
 {
     char hex[2 * HASH_BYTES + 1];

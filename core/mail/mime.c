@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 
+#define MAX_LINE 998 /* of text as it is */
 #define LINE 76
 #define WORD_BYTES 39 /* in an encoded word: 52 of base64 and 12 around it fit a line behind "Subject: " */
 #define MAX_LOCAL 64
@@ -235,4 +236,41 @@ void tide_mail_put_quoted(struct tide_buf *out, const char *text)
     }
     if (column > 0)
         tide_buf_puts(out, "\r\n");
+}
+
+/* ASCII in lines of at most MAX_LINE (RFC 5322, 2.1.1) without blanks at their ends. */
+static bool is_mail_safe(const char *text)
+{
+    size_t column = 0;
+
+    if (strstr(text, "=_"))
+        return false;
+    for (; *text; text++) {
+        column = line_end(text) ? 0 : column + 1;
+        if (column > MAX_LINE || !(line_end(text) || is_literal(text) || *text == '='))
+            return false;
+    }
+    return true;
+}
+
+static void put_plain(struct tide_buf *out, const char *text)
+{
+    while (*text) {
+        size_t len = strcspn(text, "\r\n");
+
+        tide_buf_append(out, text, len);
+        tide_buf_puts(out, "\r\n");
+        text += len + line_end(text + len);
+    }
+}
+
+void tide_mail_put_content(struct tide_buf *out, const char *text)
+{
+    bool plain = is_mail_safe(text);
+
+    tide_buf_printf(out, "Content-Transfer-Encoding: %s\r\n\r\n", plain ? "7bit" : "quoted-printable");
+    if (plain)
+        put_plain(out, text);
+    else
+        tide_mail_put_quoted(out, text);
 }

@@ -26,4 +26,8 @@ void tide_mail_put_address(struct tide_buf *out, const char *header, const struc
 /* Appends text as quoted-printable (RFC 2045), lines of at most 76, every kind of line end as CRLF. */
 void tide_mail_put_quoted(struct tide_buf *out, const char *text);
 
+/* Ends a head with Content-Transfer-Encoding and appends the text: as it is where mail takes that (a link can
+ * then be copied from the file), else quoted-printable. Neither ever has "=_". */
+void tide_mail_put_content(struct tide_buf *out, const char *text);
+
 #endif

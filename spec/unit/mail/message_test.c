@@ -210,6 +210,23 @@ static void keeps_every_body(void **state)
     }
 }
 
+static void leaves_a_link_as_it_is(void **state)
+{
+    struct tide_mail_message message = sample();
+    char *text;
+
+    (void)state;
+    message.text =
+        "Fetch it:\n\n  curl \"http://h/download?fid=0123456789abcdef01234567&x=1234567890123456789\" -o a\n";
+    text = build(&message);
+    assert_non_null(strstr(text, "?fid=0123456789abcdef01234567&x=1234567890123456789\" -o a\r\n"));
+    free(text);
+    message.text = "--=_boundary\n"; /* what a boundary begins with never stands in a part */
+    text = build(&message);
+    assert_null(strstr(strstr(text, "\r\n\r\n"), "\n--=_boundary"));
+    free(text);
+}
+
 static void makes_every_line_end_crlf(void **state)
 {
     struct tide_buf out;
@@ -311,6 +328,7 @@ int main(void)
         cmocka_unit_test(encodes_names),
         cmocka_unit_test(keeps_every_subject),
         cmocka_unit_test(keeps_every_body),
+        cmocka_unit_test(leaves_a_link_as_it_is),
         cmocka_unit_test(makes_every_line_end_crlf),
         cmocka_unit_test(refuses_what_would_break_a_header),
         cmocka_unit_test(one_id_is_one_message_id),
