@@ -154,7 +154,7 @@ static int start(lua_State *L, bool is_hash, const char *stored, const char *pas
     struct password_op *self;
     struct tide_err err;
 
-    tide_bind_need(L, pool, "crypto");
+    tide_bind_need(L, pool, "crypto", "tide.password");
     self = tide_op_new(L, &password_type);
     self->is_hash = is_hash;
     self->stored = stored ? strdup(stored) : NULL;

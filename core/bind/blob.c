@@ -161,7 +161,7 @@ static struct tide_blob_store *store_of(lua_State *L)
 {
     struct tide_blob_store *store = tide_bind_services(L)->blob;
 
-    tide_bind_need(L, store, "blob");
+    tide_bind_need(L, store, "blob", "tide.bucket");
     return store;
 }
 

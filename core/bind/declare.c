@@ -28,18 +28,33 @@ static void note(lua_State *L, struct tide_bundle *bundle, int type, const char 
     declaration->line = (int)luaL_optinteger(L, line, 0);
 }
 
-/* declare_route(spec, body_limit|-1, timeout_ms, file, line): index, or nil and why */
+/* The place of a route that is there, by its index. */
+static void push_place(lua_State *L, const struct tide_bundle *bundle, int index)
+{
+    const struct tide_declaration *declaration = bundle->declarations;
+
+    while (declaration->type != TIDE_DECLARED_ROUTE || index-- > 0)
+        declaration++;
+    lua_pushfstring(L, "%s:%d", declaration->file, declaration->line);
+}
+
+/* declare_route(spec, body_limit|-1, timeout_ms, file, line): index; or nil, why and, when it is taken, the
+ * place of the one that is there */
 static int declare_route(lua_State *L)
 {
     struct tide_bundle *bundle = tide_bind_bundle(L);
     const char *spec = luaL_checkstring(L, 1);
     struct route *route;
     struct tide_err err;
+    int there;
 
-    if (!tide_router_add(bundle->router, spec, (int)bundle->route_count, &err)) {
+    if (!tide_router_add(bundle->router, spec, (int)bundle->route_count, &there, &err)) {
         lua_pushnil(L);
         lua_pushstring(L, err.message);
-        return 2;
+        if (strcmp(err.code, TIDE_ERR_EXISTS) != 0)
+            return 2;
+        push_place(L, bundle, there);
+        return 3;
     }
     bundle->routes = grow(L, bundle->routes, bundle->route_count, sizeof *bundle->routes);
     route = &bundle->routes[bundle->route_count];

@@ -114,7 +114,7 @@ static int fetch(lua_State *L)
     struct fetch_op *self;
     struct tide_err err;
 
-    tide_bind_need(L, client, "http");
+    tide_bind_need(L, client, "http", "tide.http");
     request.body = luaL_optlstring(L, 4, NULL, &request.body_len);
     request.header_count = tide_bind_check_headers(L, 3, headers);
     if (!tide_bind_no_zero(L, 1, 2, &err))

@@ -47,7 +47,7 @@ static int mail_send(lua_State *L)
     struct mail_op *self;
     struct tide_err err;
 
-    tide_bind_need(L, mailer, "mail");
+    tide_bind_need(L, mailer, "mail", "tide.mail.send");
     if (!tide_bind_no_zero(L, 1, 6, &err))
         return tide_push_failure(L, &err);
     self = tide_op_new(L, &mail_type);

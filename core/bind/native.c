@@ -57,8 +57,9 @@ bool tide_bind_no_zero(lua_State *L, int first, int last, struct tide_err *err)
     return true;
 }
 
-void tide_bind_need(lua_State *L, const void *service, const char *setting)
+void tide_bind_need(lua_State *L, const void *service, const char *setting, const char *name)
 {
+    tide_op_need_task(L, name);
     if (!service)
         luaL_error(L, "the setting '%s' is needed for this and is not given", setting);
 }

@@ -46,7 +46,8 @@ int tide_bind_push_outcome(lua_State *L, bool good, const struct tide_err *err);
 /* False: one of the arguments first..last is a string with a byte of 0, where C would cut it off. */
 TIDE_WARN_UNUSED bool tide_bind_no_zero(lua_State *L, int first, int last, struct tide_err *err);
 
-/* Raises "the setting 'sql' is needed" unless service is there. */
-void tide_bind_need(lua_State *L, const void *service, const char *setting);
+/* For `name`, which waits: raises while the bundle loads, also where no service is open (`tidemill check`);
+ * then "the setting 'sql' is needed" unless service is there. */
+void tide_bind_need(lua_State *L, const void *service, const char *setting, const char *name);
 
 #endif

@@ -46,7 +46,7 @@ static int queue_publish(lua_State *L)
 
     message.payload = luaL_checklstring(L, 2, &message.len);
     message.delay_ms = (int64_t)luaL_optnumber(L, 3, 0);
-    tide_bind_need(L, broker, "queue");
+    tide_bind_need(L, broker, "queue", "tide.Queue:publish");
     self = tide_op_new(L, &publish_type);
     self->call = tide_queue_publish(broker, &message, on_published, self, &err);
     if (self->call)

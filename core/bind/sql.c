@@ -167,7 +167,7 @@ static struct tide_sql_db *db_of(lua_State *L)
 {
     struct tide_sql_db *db = tide_bind_services(L)->sql;
 
-    tide_bind_need(L, db, "sql");
+    tide_bind_need(L, db, "sql", "tide.sql");
     return db;
 }
 

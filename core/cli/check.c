@@ -109,7 +109,8 @@ static void describe(const struct loaded *loaded, size_t i)
     if (routes && !settings->listen)
         printf("%-16s note: it has routes but no address: run needs listen = { %s = \"127.0.0.1:PORT\" }\n",
                "", settings->name);
-    note_unconsumed(loaded, bundle);
+    if (!loaded->failed) /* a bundle that did not load may be the one that consumes */
+        note_unconsumed(loaded, bundle);
 }
 
 int tide_cli_check(struct tide_cli *cli)

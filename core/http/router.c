@@ -164,7 +164,7 @@ static bool same_name(const struct endpoint *end, const char *name, size_t len)
 
 /* Takes "{name}" or "{name*}" at segment: its name goes into end, behind *memory. */
 static struct node *add_param(struct node *node, struct endpoint *end, char **memory, const char *segment,
-                              size_t len, const char *spec, struct tide_err *err)
+                              size_t len, struct tide_err *err)
 {
     const char *name = segment + 1;
     size_t name_len = len - 2;
@@ -172,53 +172,53 @@ static struct node *add_param(struct node *node, struct endpoint *end, char **me
 
     name_len -= rest;
     if (segment[len - 1] != '}' || !is_name(name, name_len)) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "route \"%s\": \"%.*s\" is not {name} or {name*}", spec,
-                     (int)len, segment);
+        tide_err_set(err, TIDE_ERR_INVALID, false, "\"%.*s\" is not {name} or {name*}", (int)len, segment);
         return NULL;
     }
     if (rest && segment[len] != '\0') {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "route \"%s\": {%.*s*} must be the last segment", spec,
-                     (int)name_len, name);
+        tide_err_set(err, TIDE_ERR_INVALID, false, "{%.*s*} must be the last segment", (int)name_len, name);
         return NULL;
     }
     if (end->params == TIDE_ROUTE_MAX_PARAMS || same_name(end, name, name_len)) {
         tide_err_set(err, TIDE_ERR_INVALID, false,
-                     end->params == TIDE_ROUTE_MAX_PARAMS ? "route \"%s\": more than %d parameters"
-                                                          : "route \"%s\": a parameter's name is used twice",
-                     spec, TIDE_ROUTE_MAX_PARAMS);
+                     end->params == TIDE_ROUTE_MAX_PARAMS ? "more than %d parameters"
+                                                          : "a parameter's name is used twice",
+                     TIDE_ROUTE_MAX_PARAMS);
         return NULL;
     }
     end->param[end->params++] = memcpy(*memory, name, name_len);
     *memory += name_len + 1;
     node = special_child(rest ? &node->rest : &node->param);
     if (!node)
-        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "route \"%s\": out of memory", spec);
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
     return node;
 }
 
 static struct node *add_segment(struct node *node, struct endpoint *end, char **memory, const char *segment,
-                                size_t len, const char *spec, struct tide_err *err)
+                                size_t len, struct tide_err *err)
 {
     struct node *child;
 
     if (len > 1 && segment[0] == '{')
-        return add_param(node, end, memory, segment, len, spec, err);
+        return add_param(node, end, memory, segment, len, err);
     if (memchr(segment, '{', len) || memchr(segment, '}', len) || memchr(segment, '*', len)) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "route \"%s\": \"%.*s\" must be plain or exactly {name}",
-                     spec, (int)len, segment);
+        tide_err_set(err, TIDE_ERR_INVALID, false, "\"%.*s\" must be plain or exactly {name}", (int)len,
+                     segment);
         return NULL;
     }
     child = exact_child(node, segment, len);
     if (!child)
-        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "route \"%s\": out of memory", spec);
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
     return child;
 }
 
-static bool set_endpoint(struct node *node, int method, const struct endpoint *end, const char *spec,
-                         struct tide_err *err)
+/* When it is taken, end->value becomes that of the route that is there. */
+static bool set_endpoint(struct node *node, int method, struct endpoint *end, struct tide_err *err)
 {
-    if (node->end[method].set)
-        return tide_err_set(err, TIDE_ERR_EXISTS, false, "route \"%s\" is there already", spec);
+    if (node->end[method].set) {
+        end->value = node->end[method].value;
+        return tide_err_set(err, TIDE_ERR_EXISTS, false, "this route is there already");
+    }
     node->end[method] = *end;
     return true;
 }
@@ -231,21 +231,20 @@ static int parse_method(const char *spec, const char **path, struct tide_err *er
 
     if (method < 0) {
         tide_err_set(err, TIDE_ERR_INVALID, false,
-                     "route \"%s\": must begin with GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS", spec);
+                     "a route must begin with GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS");
         return -1;
     }
     *path = spec + len + (spec[len] == ' ');
     if ((*path)[0] != '/' || strpbrk(*path, " ?#%\\") || strstr(*path, "//")) {
-        tide_err_set(
-            err, TIDE_ERR_INVALID, false,
-            "route \"%s\": a path begins with \"/\" and has no space, \"//\", \"?\", \"#\", \"%%\" or \"\\\"",
-            spec);
+        tide_err_set(err, TIDE_ERR_INVALID, false,
+                     "a path begins with \"/\" and has no space, \"//\", \"?\", \"#\", \"%%\" or \"\\\"");
         return -1;
     }
     return method;
 }
 
-bool tide_router_add(struct tide_router *router, const char *spec, int value, struct tide_err *err)
+bool tide_router_add(struct tide_router *router, const char *spec, int value, int *there,
+                     struct tide_err *err)
 {
     struct endpoint end = {.set = true, .value = value};
     struct node *node = &router->root;
@@ -257,15 +256,16 @@ bool tide_router_add(struct tide_router *router, const char *spec, int value, st
         return false;
     end.memory = memory = calloc(1, strlen(path) + 1);
     if (!memory)
-        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "route \"%s\": out of memory", spec);
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
     for (segment = path; node && *segment == '/';) {
         size_t len = strcspn(++segment, "/");
 
-        node = add_segment(node, &end, &memory, segment, len, spec, err);
+        node = add_segment(node, &end, &memory, segment, len, err);
         segment += len;
     }
-    if (node && set_endpoint(node, method, &end, spec, err))
+    if (node && set_endpoint(node, method, &end, err))
         return true;
+    *there = end.value;
     free(end.memory);
     return false;
 }

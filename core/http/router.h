@@ -18,8 +18,8 @@ void tide_router_free(struct tide_router *router);
 
 /* `spec` is "GET /jobs/{id}"; methods GET HEAD POST PUT PATCH DELETE OPTIONS; the last segment may be
  * "{rest*}". GET answers HEAD too. TIDE_ERR_INVALID names what is wrong, TIDE_ERR_EXISTS: the same route is
- * there (also under another parameter name). */
-TIDE_WARN_UNUSED bool tide_router_add(struct tide_router *router, const char *spec, int value,
+ * there (also under another parameter name); *there is then the value that it was added with. */
+TIDE_WARN_UNUSED bool tide_router_add(struct tide_router *router, const char *spec, int value, int *there,
                                       struct tide_err *err);
 
 struct tide_route_match {

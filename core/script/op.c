@@ -44,14 +44,18 @@ void tide_script_setup_ops(struct tide_state *state)
     lua_pop(L, 1);
 }
 
+void tide_op_need_task(lua_State *L, const char *name)
+{
+    if (!tide_task_running(L))
+        luaL_error(L, "%s waits, which is not possible while a bundle loads: call it in a handler", name);
+}
+
 void *tide_op_new(lua_State *L, const struct tide_op_type *type)
 {
     struct tide_task *task = tide_task_running(L);
     struct tide_op *op;
 
-    if (!task)
-        luaL_error(L, "%s waits, which is not possible while a bundle loads: call it in a handler",
-                   type->name);
+    tide_op_need_task(L, type->name);
     if (!lua_isyieldable(L))
         luaL_error(L,
                    "%s waits, which is not possible inside string.gsub, table.sort, require or a "

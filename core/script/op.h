@@ -44,6 +44,8 @@ struct tide_op {
 /* A zeroed op of type->size for the running task. Raises a Lua error (so: before anything is acquired) when
  * the caller can't wait: at load, inside string.gsub, table.sort or require, or outside a task. */
 void *tide_op_new(lua_State *L, const struct tide_op_type *type);
+/* Raises that `name` waits when no task runs, as tide_op_new does: for what has to be told before that. */
+void tide_op_need_task(lua_State *L, const char *name);
 
 /* Ends the C function: `return tide_op_wait(L, &mine->op)`. */
 int tide_op_wait(lua_State *L, struct tide_op *op);

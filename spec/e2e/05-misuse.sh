@@ -72,6 +72,8 @@ tide.json.decode(5) => tide.json.decode: 'text' must be a string, not 5
 tide.id.derive("x", "y") => tide.id.derive: 'id' must be an id (24 hex digits), not "x"
 tide.sleep(5) => tide.sleep: 'duration' must be a duration such as "250ms", "30s", "25m" or "2h", not 5
 tide.sleep "5s" => tide.sleep waits, which is not possible while a bundle loads
+tide.sql.query "SELECT 1" => tide.sql waits, which is not possible while a bundle loads: call it in a handler
+tide.queue("q", {}):publish {} => tide.Queue:publish waits, which is not possible while a bundle loads
 tide.failure { code = "x" } => tide.failure: 'message' is missing
 CALLS
 }
@@ -84,6 +86,15 @@ while read -r line; do
     printf '\n%s\n' "${line% => *}" >"$work/scripts/$bundle/init.lua"
 done < <(wrong_calls)
 (cd "$work" && "$tidemill" check) >"$work/reports" 2>&1
+
+# The bundle that consumes may be the one that failed.
+mkdir "$work/scripts/publishes"
+echo 'tide.queue("lonely", {})' >"$work/scripts/publishes/init.lua"
+(cd "$work" && "$tidemill" check) >"$work/together" 2>&1
+rm -r "$work/scripts"/b1*
+(cd "$work" && "$tidemill" check) >"$work/alone" 2>&1
+check "a queue that nobody consumes is told" grep -qF "no bundle here consumes the queue 'lonely'" "$work/alone"
+check "but not beside a bundle that failed" test "$(grep -c lonely "$work/together")" = 0
 
 number=1000
 while read -r line; do

@@ -27,6 +27,18 @@ tide.route("GET /y", function() return nothing end)]]
     assert.matches("init.lua:2: undefined global 'nothing'", report, 1, true)
   end)
 
+  it("tells what is used instead of Lua's own that scripts don't have", function()
+    assert.matches("init.lua:1: undefined global 'print' (write to the log: tide.log.info)", problem "print 'x'", 1, true)
+    assert.matches("undefined global 'io' (files are in buckets", problem "io.open 'x'", 1, true)
+    assert.matches("init.lua:1: os has no 'execute'; scripts have os.time, os.date, os.clock and os.difftime", problem "os.execute 'x'", 1, true)
+  end)
+
+  it("tells what is wrong with a route once, and where the one is that is there already", function()
+    assert.matches("init.lua:1: tide.route: '/a': a route must begin with GET", problem "tide.route('/a', function() end)", 1, true)
+    assert.matches("init.lua:3: tide.route: 'GET /a/{y}': this route is there already",
+      problem "tide.route('GET /b', function() end)\ntide.route('GET /a/{x}', function() end)\ntide.route('GET /a/{y}', function() end)", 1, true)
+  end)
+
   it("looks into modules", function()
     local loaded, report = pcall(tide.spec.bundle, "probe", { files = {
       ["init.lua"] = "local jobs = require 'jobs'", ["jobs.lua"] = "return function() return undefned end",

@@ -206,9 +206,9 @@ end
 -- ---- the declaration ----
 
 local function declare(spec, o, handler)
-  local index, why = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, report.caller(1))
+  local index, why, place = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, report.caller(1))
   if not index then
-    report.misuse(("tide.route: '%s': %s"):format(spec, why))
+    report.misuse(("tide.route: '%s': %s"):format(spec, why), place and "  it is declared at " .. place)
   end
   local steps = handler
   if o.params or o.query then

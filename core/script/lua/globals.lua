@@ -14,6 +14,9 @@ end
 
 local GGET, GSET, TGETS = opcode("return x", 1), opcode("x = 1", 2), opcode("return x.y", 2)
 
+-- Tables of the engine's, in which a name that isn't there is a mistake.
+local homes = { tide = true, os = true }
+
 local function suggestion(name, home)
   local names = {}
   for key in pairs(home) do
@@ -24,9 +27,18 @@ local function suggestion(name, home)
   return report.suggestion(name, names)
 end
 
+-- Lua's own that scripts don't have -> what to use.
+local instead = {
+  print = "write to the log: tide.log.info",
+  io = "files are in buckets and beside the bundle: tide.bucket, tide.respond.file",
+  collectgarbage = "the engine does it",
+  dofile = "use require",
+  loadfile = "use require",
+}
+
 local function read(name)
   if rawget(_G, name) == nil then
-    return ("undefined global '%s'%s"):format(name, suggestion(name, _G))
+    return ("undefined global '%s'%s"):format(name, instead[name] and (" (%s)"):format(instead[name]) or suggestion(name, _G))
   end
 end
 
@@ -41,7 +53,9 @@ end
 -- tide.sqll: what a table of the engine's has under a name; or nil and what the table says to that.
 local function member(home, name)
   local good, value = pcall(index, home, name)
-  if good then
+  if good and value == nil and home == rawget(_G, "os") then
+    return nil, ("os has no '%s'; scripts have os.time, os.date, os.clock and os.difftime"):format(name)
+  elseif good then
     return value
   end
   return nil, (value:gsub("^[^\n]-:%d+: ", ""))
@@ -58,7 +72,7 @@ local function walk(proto, problems)
     if op == GGET or op == GSET then
       local name = util.funck(proto, -(floor(instruction / 2 ^ 16) % 2 ^ 16) - 1)
       problem = (op == GGET and read or written)(name)
-      home, register = op == GGET and name == "tide" and rawget(_G, name) or nil, a
+      home, register = op == GGET and homes[name] and rawget(_G, name) or nil, a
     elseif op == TGETS and home and b == register then
       home, problem = member(home, util.funck(proto, -c - 1))
       home, register = type(home) == "table" and home or nil, a
