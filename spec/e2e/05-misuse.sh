@@ -17,6 +17,10 @@ tide.route("GET /", { limit = { rate = 5 } }, function() end) => 'rate' must be 
 tide.route("GET /", { timeot = "5s" }, function() end) => tide.route: unknown option 'timeot' (did you mean 'timeout'?)
 tide.route("GET /", { query = { a = { "integer", mn = 3 } } }, function() end) => unknown option 'mn' (did you mean 'min'?)
 tide.route("GET /", { query = { a = "strin" } }, function() end) => 'a' has no type 'strin'
+tide.route("GET /{id}", { params = { idd = "id" } }, function() end) => tide.route: 'GET /{id}': the path has no parameter 'idd' (did you mean 'id'?)
+tide.route("GET /", { query = { n = { "integer", default = "x" } } }, function() end) => tide.route: 'GET /': query: 'n': 'default' must be a whole number, not "x"
+tide.route("GET /", { query = { n = { "integer", max = 9, default = 10 } } }, function() end) => query: 'n': 'default' must be between - and 9, not 10
+tide.queue("foo", { a = { "integer", default = "x" } }) => tide.queue: 'foo': 'a': 'default' must be a whole number, not "x"
 tide.respond.json({ a = 1 }) => tide.respond.json: 'status' must be a whole number, not a table
 tide.respond.json(99, {}) => tide.respond.json: 'status' must be between 200 and 599, not 99
 tide.respond.json(200, { a = tide.now }) => tide.respond.json: this can't be written as JSON
@@ -63,6 +67,7 @@ tide.template "none.txt" => tide.template: 'none.txt': No such file
 tide.config { quality = { "string", defalt = "V2" } } => tide.config: quality: unknown option 'defalt' (did you mean 'default'?)
 tide.config { quality = { "quality", default = "V11" } } => tide.config: quality: 'default' must be a quality: "V0" (best) to "V9"
 tide.config { quality = { "strin" } } => tide.config: quality: the type must be one of "string", "integer"
+tide.config { most = { "integer", default = "3" } } => tide.config: most: 'default' must be a whole number, not "3"
 tide.config { age = { "duration", default = 5 } } => tide.config: age: 'default' must be a duration such as "250ms", "30s", "25m" or "2h", not 5
 tide.log.info(5) => tide.log.info: 'event' must be a string, not 5
 tide.metrics.counter("A b", "x") => tide.metrics.counter: 'name' must be a name of a-z, 0-9 and '_'

@@ -58,6 +58,8 @@ describe("tide.config", function()
   it("refuses a wrong declaration, with its file and line", function()
     assert.matches("settings.lua:1: tide.config: port: unknown option 'defalt' (did you mean 'default'?)",
       problem '{ port = { "integer", defalt = 1 } }', 1, true)
+    assert.matches([[settings.lua:1: tide.config: port: 'default' must be a whole number, not "x"]],
+      problem('{ port = { "integer", default = "x" } }', { port = 25 }), 1, true)
     assert.matches("settings.lua:1: tide.config: port: the type must be one of", problem '{ port = { "int" } }', 1, true)
   end)
 

@@ -24,10 +24,18 @@ local function secret(name, declared, given)
   return given
 end
 
+local function check_default(name, declared)
+  local value, expected = check.types[declared[1]](declared.default)
+  if value == nil and declared.default ~= nil then
+    report.misuse(("tide.config: %s: 'default' must be %s, not %s"):format(name, expected, check.shown(declared.default)))
+  end
+end
+
 local function convert(name, declared, given)
   if declared[1] == "secret" then
     return secret(name, declared, given)
   end
+  check_default(name, declared)
   if given == nil then
     given = declared.default
   end
@@ -40,9 +48,7 @@ local function convert(name, declared, given)
     given = given == "true"
   end
   local value, expected = check.types[declared[1]](given)
-  if value == nil and given ~= nil and given == declared.default then
-    report.misuse(("tide.config: %s: 'default' must be %s, not %s"):format(name, expected, check.shown(given)))
-  elseif value == nil then
+  if value == nil then
     error(("%s: must be %s, not %s"):format(place(name), expected, given == nil and "missing" or tostring(given)), 0)
   end
   return quantities[declared[1]] and given or value

@@ -184,8 +184,24 @@ end
 
 -- ---- parameters ----
 
+-- A shape of a parameter that the path doesn't have would never be met.
+local function check_names(where, spec, params)
+  local names = {}
+  for name in spec:gmatch("{([%w_]+)%*?}") do
+    names[#names + 1] = name
+    names[name] = true
+  end
+  for name in pairs(params) do
+    if not names[name] then
+      report.misuse(("%s: the path has no parameter '%s'%s"):format(where, tostring(name), report.suggestion(name, names)))
+    end
+  end
+end
+
 -- The handler, for requests whose parameters have the shapes that the route declares; 400 for others.
-local function shaped(where, o, handler)
+local function shaped(spec, o, handler)
+  local where = ("tide.route: '%s'"):format(spec)
+  check_names(where, spec, o.params or {})
   local params = o.params and shape.parse(where .. ": params", o.params)
   local query = o.query and shape.parse(where .. ": query", o.query)
   return function(req)
@@ -212,7 +228,7 @@ local function declare(spec, o, handler)
   end
   local steps = handler
   if o.params or o.query then
-    steps = shaped(("tide.route: '%s'"):format(spec), o, steps)
+    steps = shaped(spec, o, steps)
   end
   if o.limit and o.limit.rate then
     steps = limited(o.limit.rate, steps)

@@ -5,14 +5,35 @@ local _, load = ...
 local check, report, FIELDS = load "check", load "report", load "api.shape"
 local shape = {}
 
+local function outside(field, value)
+  return (field.min and value < field.min) or (field.max and value > field.max)
+end
+
+local function range(field)
+  return ("between %s and %s"):format(field.min or "-", field.max or "-")
+end
+
+-- The default as it is used; raises when it is not what the field takes.
+local function default_of(where, field, type)
+  if field.default == nil then
+    return nil
+  end
+  local used, expected = check.types[type](field.default)
+  if used == nil or outside(field, used) then
+    report.misuse(("%s: 'default' must be %s, not %s"):format(where, expected or range(field), check.shown(field.default)))
+  end
+  return used
+end
+
 local function parse_field(where, name, declared)
-  local field = check.options(("%s: '%s'"):format(where, tostring(name)), FIELDS, type(declared) == "table" and declared or { declared })
+  local place = ("%s: '%s'"):format(where, tostring(name))
+  local field = check.options(place, FIELDS, type(declared) == "table" and declared or { declared })
   local base, optional = tostring(field[1]):match("^(%w+)(%??)$")
   if not base or not check.types[base] then
-    report.misuse(("%s: '%s' has no type '%s'"):format(where, tostring(name), tostring(field[1])),
+    report.misuse(("%s has no type '%s'"):format(place, tostring(field[1])),
       "  types: string, id, integer, number, boolean, table; with ? when it may be missing")
   end
-  return { type = base, optional = optional == "?", default = field.default, min = field.min, max = field.max }
+  return { type = base, optional = optional == "?", default = default_of(place, field, base), min = field.min, max = field.max }
 end
 
 -- { name = { type, optional, default, min, max } }; raises in the name of the script.
@@ -42,8 +63,8 @@ local function read_field(name, field, text)
   local used, expected = check.types[field.type](value)
   if used == nil then
     return nil, ("'%s' must be %s"):format(name, expected)
-  elseif (field.min and used < field.min) or (field.max and used > field.max) then
-    return nil, ("'%s' must be between %s and %s"):format(name, field.min or "-", field.max or "-")
+  elseif outside(field, used) then
+    return nil, ("'%s' must be %s"):format(name, range(field))
   end
   return used
 end
