@@ -86,6 +86,22 @@ void tide_services_close(struct tide_services *services)
     services->sql = NULL;
 }
 
+static bool has_schema(const struct tide_settings_bundle *bundle, char *path, size_t size)
+{
+    return snprintf(path, size, "%s/schema", bundle->directory) < (int)size && access(path, R_OK | X_OK) == 0;
+}
+
+static bool check_schema(const struct tide_settings_bundle *bundle, struct tide_buf *report)
+{
+    char path[1024];
+    struct tide_err err;
+
+    if (!has_schema(bundle, path, sizeof path) || tide_sql_check_schema(path, &err))
+        return true;
+    tide_buf_puts(report, err.message);
+    return false;
+}
+
 struct tide_bundle *tide_services_load(const struct tide_services *services,
                                        const struct tide_settings *settings,
                                        const struct tide_settings_bundle *bundle, struct tide_buf *report)
@@ -99,7 +115,7 @@ struct tide_bundle *tide_services_load(const struct tide_services *services,
                                         .memory_max = (size_t)settings->script_memory,
                                         .services = services};
 
-    return tide_bundle_load(&config, report);
+    return check_schema(bundle, report) ? tide_bundle_load(&config, report) : NULL;
 }
 
 void tide_services_http_limits(const struct tide_settings *settings, struct tide_http_limits *limits)
@@ -112,11 +128,6 @@ void tide_services_http_limits(const struct tide_settings *settings, struct tide
     limits->head_timeout_ms = settings->head_timeout_ms;
     limits->idle_timeout_ms = settings->idle_timeout_ms;
     limits->min_rate = settings->min_rate;
-}
-
-static bool has_schema(const struct tide_settings_bundle *bundle, char *path, size_t size)
-{
-    return snprintf(path, size, "%s/schema", bundle->directory) < (int)size && access(path, R_OK | X_OK) == 0;
 }
 
 static bool migrate_all(struct tide_sql_db *db, const struct tide_settings *settings, struct tide_err *err)

@@ -1,4 +1,3 @@
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@ struct schema_file {
 };
 
 struct schema_dir {
-    const char *path;
+    const char *path, *dialect;
     struct schema_file files[MAX_FILES]; /* by version, from 0 */
     int highest;
 };
@@ -32,21 +31,24 @@ static bool ends_with(const char *text, size_t len, const char *end)
     return len >= end_len && memcmp(text + len - end_len, end, end_len) == 0;
 }
 
-/* NNN_name.sql and NNN_name.DIALECT.sql. False: not a schema file, or another dialect's. */
+/* NNN_name.sql or NNN_name.DIALECT.sql, NNN from 001. */
+static bool is_schema_name(const char *name)
+{
+    size_t digits = strspn(name, "0123456789"), len = strcspn(name, ".");
+    const char *end = strrchr(name, '.'), *dot = name + len;
+
+    if (digits != 3 || name[3] != '_' || len < 5 || memcmp(name, "000", 3) == 0)
+        return false;
+    return dot == end || (dot + 1 < end && strcspn(dot + 1, ".") == (size_t)(end - dot - 1));
+}
+
+/* False: not for this dialect. */
 static bool parse_name(const char *name, const char *dialect, struct schema_file *file)
 {
-    size_t len = strlen(name);
-    const char *dot = memchr(name, '.', len);
+    const char *dot = strchr(name, '.');
     char own[32];
 
-    if (len >= sizeof file->name || !dot || !ends_with(name, len, ".sql"))
-        return false;
-    for (int i = 0; i < 3; i++)
-        if (!isdigit((unsigned char)name[i]))
-            return false;
     file->version = (name[0] - '0') * 100 + (name[1] - '0') * 10 + (name[2] - '0');
-    if (name[3] != '_' || file->version == 0)
-        return false;
     snprintf(own, sizeof own, ".%s.sql", dialect);
     file->meant = strcmp(dot, own) == 0;
     snprintf(file->name, sizeof file->name, "%s", name);
@@ -67,20 +69,45 @@ static bool add_file(struct schema_dir *dir, const struct schema_file *file, str
     return true;
 }
 
-static bool read_dir(struct schema_dir *dir, const char *dialect, struct tide_err *err)
+static bool check_name(const char *dir, const char *name, struct tide_err *err)
 {
-    DIR *handle = opendir(dir->path);
-    struct schema_file file;
+    if (is_schema_name(name))
+        return true;
+    return tide_err_set(err, TIDE_ERR_INVALID, false,
+                        "%s/%.100s: a schema file is named NNN_name.sql or NNN_name.DIALECT.sql, such as "
+                        "001_user.sql or 001_user.sqlite.sql",
+                        dir, name);
+}
+
+/* Calls take(arg, name) for every .sql file of `path`, whose names are checked; but not for the hidden ones
+ * that editors make. */
+static bool each_file(const char *path, bool (*take)(void *arg, const char *name, struct tide_err *err),
+                      void *arg, struct tide_err *err)
+{
+    DIR *handle = opendir(path);
     struct dirent *entry;
     bool ok = true;
 
     if (!handle)
-        return tide_err_errno(err, errno, dir->path);
+        return tide_err_errno(err, errno, path);
     while (ok && (entry = readdir(handle)))
-        if (parse_name(entry->d_name, dialect, &file))
-            ok = add_file(dir, &file, err);
+        if (entry->d_name[0] != '.' && ends_with(entry->d_name, strlen(entry->d_name), ".sql"))
+            ok = check_name(path, entry->d_name, err) && (!take || take(arg, entry->d_name, err));
     closedir(handle);
     return ok;
+}
+
+bool tide_sql_check_schema(const char *dir, struct tide_err *err)
+{
+    return each_file(dir, NULL, NULL, err);
+}
+
+static bool take_file(void *arg, const char *name, struct tide_err *err)
+{
+    struct schema_dir *dir = arg;
+    struct schema_file file;
+
+    return !parse_name(name, dir->dialect, &file) || add_file(dir, &file, err);
 }
 
 static char *read_file(const char *path, struct tide_err *err)
@@ -219,7 +246,8 @@ bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char 
     if (!files)
         return tide_err_errno(err, ENOMEM, "sql migrate");
     files->path = dir;
-    ok = read_dir(files, tide_sql_dialect(db), err) && make_table(db, err);
+    files->dialect = tide_sql_dialect(db);
+    ok = each_file(dir, take_file, files, err) && make_table(db, err);
     for (int i = 0; ok && i < files->highest; i++)
         if (files->files[i].version)
             ok = apply(db, component, dir, &files->files[i], err);

@@ -73,6 +73,8 @@ void tide_sql_result_release(struct tide_sql_result *result);
 
 const char *tide_sql_dialect(const struct tide_sql_db *db); /* "sqlite" or "mysql" */
 
+/* Every .sql file of `dir` is named as a schema file; TIDE_ERR_INVALID names one that is not. Blocks. */
+TIDE_WARN_UNUSED bool tide_sql_check_schema(const char *dir, struct tide_err *err);
 /*
  * Applies the schema files DIR/NNN_name.DIALECT.sql (or NNN_name.sql) that `component` has not had yet, in
  * order, each in a transaction, and notes them in the table tide_schema(component, version, name,

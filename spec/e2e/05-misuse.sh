@@ -92,6 +92,11 @@ while read -r line; do
 done < <(wrong_calls)
 (cd "$work" && "$tidemill" check) >"$work/reports" 2>&1
 
+mkdir -p "$work/named/scripts/shop/schema"
+touch "$work/named/scripts/shop/init.lua" "$work/named/scripts/shop/schema/1_order.sql"
+(cd "$work/named" && "$tidemill" check) >"$work/schema" 2>&1
+check "a schema file that would be passed over for its name" grep -qF "schema/1_order.sql: a schema file is named NNN_name.sql" "$work/schema"
+
 # The bundle that consumes may be the one that failed.
 mkdir "$work/scripts/publishes"
 echo 'tide.queue("lonely", {})' >"$work/scripts/publishes/init.lua"

@@ -27,6 +27,21 @@ tide.route("GET /y", function() return nothing end)]]
     assert.matches("init.lua:2: undefined global 'nothing'", report, 1, true)
   end)
 
+  it("refuses a schema file that would be passed over for its name", function()
+    local function load_with(name)
+      return pcall(tide.spec.bundle, "probe", { files = { ["init.lua"] = "", ["schema/" .. name] = "SELECT 1;" } })
+    end
+    for _, name in ipairs { "1_u.sql", "002-v.sql", "000_u.sql", "001_.sql", "0001_u.sql", "001_u.a.b.sql", "001_u..sql", "u.sql" } do
+      local loaded, report = load_with(name)
+      assert.is_false(loaded, name)
+      assert.matches("probe/schema/" .. name .. ": a schema file is named NNN_name.sql or NNN_name.DIALECT.sql", report, 1, true)
+    end
+    assert.is_true(load_with "001_u.sql")
+    assert.is_true(load_with "002_u.mysql.sql")
+    assert.is_true(load_with ".3_u.sql")
+    assert.is_true(load_with "notes.txt")
+  end)
+
   it("tells what is used instead of Lua's own that scripts don't have", function()
     assert.matches("init.lua:1: undefined global 'print' (write to the log: tide.log.info)", problem "print 'x'", 1, true)
     assert.matches("undefined global 'io' (files are in buckets", problem "io.open 'x'", 1, true)
