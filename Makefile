@@ -2,10 +2,11 @@
 BUILD ?= build
 CCACHE := $(shell command -v ccache)
 CONFIGURE = cmake -S . -G Ninja $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache)
+CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core spec/unit -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test bench check lint asan tsan docs format clean
+.PHONY: help setup build tests run demo test bench check lint asan tsan docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,10 +14,14 @@ help: ## list the targets
 setup: ## install the Debian packages that are missing, for all targets
 	@.ci/setup
 
-build: ## build $(BUILD)/tidemill and the unit tests
+build: ## build $(BUILD)/tidemill
 	@.ci/setup build
-	@mkdir -p $(BUILD)
-	@$(CONFIGURE) -B $(BUILD) >$(BUILD)/configure.log || { cat $(BUILD)/configure.log; exit 1; }
+	@$(CONFIGURED)
+	@ninja -C $(BUILD) tidemill tidemill-media
+
+tests: ## build the unit tests too
+	@.ci/setup build test
+	@$(CONFIGURED) -DTIDE_TESTS=ON
 	@ninja -C $(BUILD)
 
 run: build ## serve in the foreground until Ctrl-C: gateway :8080, auth :5000, admin :9090
@@ -26,8 +31,7 @@ demo: build ## one video through the HTTP API: upload, convert, e-mail, download
 	@.ci/setup demo
 	@BUILD=$(BUILD) .ci/demo "$$VIDEO"
 
-test: build ## run every test
-	@.ci/setup test
+test: tests ## run every test
 	@BUILD=$(BUILD) .ci/test
 
 bench: build ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate: one row)
@@ -36,7 +40,6 @@ bench: build ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate:
 	@BUILD=$(BUILD) python3 -B spec/bench $(ONLY)
 
 check: lint ## format, lint, build with warnings as errors, then every test
-	@.ci/setup test
 	@$(MAKE) --no-print-directory BUILD=build-check CONFIGURE='$(CONFIGURE) -DTIDE_WERROR=ON' test
 
 lint: ## format and lint only
@@ -50,13 +53,11 @@ lint: ## format and lint only
 	luacheck --quiet --std luajit+busted --read-globals tide --max-line-length 150 -- scripts/*/spec spec/tide
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
-	@.ci/setup test
-	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' build
+	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' tests
 	@BUILD=build-asan .ci/sanitize asan
 
 tsan: ## the unit tests of what has threads under ThreadSanitizer
-	@.ci/setup test
-	@$(MAKE) --no-print-directory BUILD=build-tsan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=thread' build
+	@$(MAKE) --no-print-directory BUILD=build-tsan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=thread' tests
 	@BUILD=build-tsan .ci/sanitize tsan
 
 docs: build ## write docs/lua-api.md from the description of the API
