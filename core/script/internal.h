@@ -11,11 +11,12 @@
 struct tide_state {
     struct tide_state_config config; /* its strings are our own copies */
     lua_State *L;
-    size_t memory;     /* bytes */
-    bool alarm;        /* it passed the cap, and the script has to stop for it */
-    bool capped;       /* a script runs, or a result is made for one: the cap holds */
-    const char *stack; /* where the C stack was when the engine started to run the script */
-    size_t stack_max;  /* bytes of it */
+    size_t memory;       /* bytes */
+    bool alarm;          /* it passed the cap, and the script has to stop for it */
+    bool capped;         /* a script runs, or a result is made for one: the cap holds */
+    int64_t load_end_ms; /* CPU time of the thread at which the load has to have ended; 0: nothing loads */
+    const char *stack;   /* where the C stack was when the engine started to run the script */
+    size_t stack_max;    /* bytes of it */
     struct tide_task *running;
     struct tide_task *tasks; /* not yet over */
     struct tide_task *spare; /* finished, with a coroutine to use again */
@@ -53,6 +54,10 @@ void tide_script_setup_ops(struct tide_state *state);
 void tide_script_setup_loader(struct tide_state *state);
 void *tide_script_alloc(void *ud, void *ptr, size_t old_size, size_t new_size); /* lua_Alloc */
 void tide_script_collect(struct tide_state *state);
+void tide_script_begin_load(struct tide_state *state);
+void tide_script_watch_load(struct tide_state *state); /* puts its hook back, or none when nothing loads */
+void tide_script_check_load(lua_State *L, lua_Debug *where); /* raises when it is late: a hook */
+void tide_script_end_load(struct tide_state *state);
 void tide_script_setup_stack(struct tide_state *state);
 void tide_script_setup_check(struct tide_state *state);
 void tide_script_maybe_free(struct tide_state *state);

@@ -23,7 +23,7 @@ size_t tide_state_memory(const struct tide_state *state)
 void tide_script_collect(struct tide_state *state)
 {
     state->alarm = false;
-    lua_sethook(state->L, NULL, 0, 0);
+    tide_script_watch_load(state);
     lua_gc(state->L, LUA_GCSETSTEPMUL, STEPMUL);
     lua_gc(state->L, LUA_GCCOLLECT, 0);
 }
@@ -33,10 +33,10 @@ static void on_alarm(lua_State *L, lua_Debug *where)
 {
     struct tide_state *state = tide_state_of(L);
 
-    (void)where;
     tide_script_collect(state);
     if (state->memory > state->config.memory_max / 16 * 15)
         luaL_error(L, "not enough memory");
+    tide_script_check_load(L, where);
 }
 
 /* From within an allocation: all of this only sets numbers and flags. A whole cycle at the collector's next

@@ -25,6 +25,7 @@ struct tide_state_config {
     const char *directory; /* of the bundle: init.lua, its modules, templates */
     const char *library;   /* shared modules (scripts/lib), or NULL */
     size_t memory_max;     /* bytes of Lua memory, passed for moments only; 0: 256 MiB */
+    int64_t load_ms;       /* CPU time that init.lua may take; 0: 10 s */
     void *host;            /* for bindings: tide_state_host */
     bool sandbox;          /* false only for the spec runner and the settings' own tools */
 };

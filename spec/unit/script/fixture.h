@@ -15,6 +15,7 @@ struct world {
     uv_loop_t loop;
     int files;
     size_t memory_max;
+    int64_t load_ms;
     struct tide_state *state;
     char directory[64];
     int ended;
@@ -125,6 +126,7 @@ static inline bool load(struct world *world, const char *source, struct tide_buf
                                        .bundle = "test",
                                        .directory = world->directory,
                                        .memory_max = world->memory_max,
+                                       .load_ms = world->load_ms,
                                        .host = world,
                                        .sandbox = true};
     struct tide_err err;

@@ -52,6 +52,43 @@ static void refuses_to_wait_at_load_and_in_callbacks(void **data)
     assert_non_null(strstr(world->result, "string.gsub"));
 }
 
+static void expect_late(struct world *world, const char *source, const char *place)
+{
+    struct tide_buf report;
+
+    close_state(world);
+    world->load_ms = 150;
+    assert_false(load(world, source, &report));
+    if (!strstr(report.data, place) || !strstr(report.data, "did not end within 1 s of CPU time"))
+        fail_msg("%s", report.data);
+    tide_buf_release(&report);
+}
+
+static void ends_a_load_that_does_not_end(void **data)
+{
+    struct world *world = *data;
+
+    expect_late(world, "local a = 1\nwhile true do end", "init.lua:2: ");
+    expect_late(world, "local function f()\nwhile true do end\nend\nwhile true do pcall(f) end", "init.lua:");
+    expect_late(world,
+                "while true do local co = coroutine.wrap(function() while true do end end) pcall(co) end",
+                "init.lua:1: ");
+    expect_late(world, "assert(load('while true do end'))()", "init.lua:1: ");
+    expect_late(world, "while true do local big = ('x'):rep(1e6) .. tostring({}) end", "init.lua:1: ");
+    expect_late(world, "for i = 1, math.huge do ('x'):gsub('x', function() for k = 1, 1e9 do end end) end",
+                "init.lua:1: ");
+}
+
+static void runs_on_after_the_time_of_the_load(void **data)
+{
+    struct world *world = *data;
+
+    world->load_ms = 150;
+    run(world, MAIN("local s, t = 0, os.clock() while os.clock() < t + 0.3 do for i = 1, 1e6 do s = s + i "
+                    "end end return s > 0 and 'done'"));
+    assert_string_equal(world->result, "done");
+}
+
 static void ends_at_its_deadline(void **data)
 {
     struct world *world = *data;
@@ -184,6 +221,8 @@ int main(void)
         T(waits_through_pcall_and_own_coroutines),
         T(raises_with_traceback),
         T(refuses_to_wait_at_load_and_in_callbacks),
+        T(ends_a_load_that_does_not_end),
+        T(runs_on_after_the_time_of_the_load),
         T(ends_at_its_deadline),
         T(cancel_drops_the_late_result),
         T(state_may_go_before_its_ops),
