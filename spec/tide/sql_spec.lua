@@ -33,8 +33,9 @@ describe("tide.sql", function()
       assert.same({ n = 1 }, assert(sql.one("SELECT ? IS NULL AS n", tide.json.decode('{"n":null}').n)))
     end)
 
-    it("tell no row from a failure: one gives false", function()
-      assert.is_false(sql.one "SELECT * FROM fruit")
+    it("take no row for a failure only where one is wanted", function()
+      local row, err = sql.one "SELECT * FROM fruit"
+      assert.same({ nil, "not_found: there is no such row", false }, { row, tostring(err), err.retryable })
       assert.same({}, sql.query "SELECT * FROM fruit")
       assert.equal(0, assert(sql.exec "DELETE FROM fruit").affected)
     end)

@@ -1,7 +1,7 @@
 -- Statements with `?` parameters, and transactions.
 local native, load = ...
 
-local report = load "report"
+local report, Failure = load "report", load "failure"
 local running = load("sandbox").raw_running -- of a task too, where scripts see nil
 local sql, Transaction = {}, {}
 local inside = setmetatable({}, { __mode = "k" }) -- coroutines that run a transaction's function
@@ -27,7 +27,10 @@ local function one(tx, statement, ...)
   if not rows then
     return nil, err
   end
-  return rows[1] or false
+  if not rows[1] then
+    return nil, setmetatable({ code = "not_found", message = "there is no such row", retryable = false }, Failure)
+  end
+  return rows[1]
 end
 
 -- There is one writer: who holds it would wait for itself until the timeout, and a read would not see what it has written.

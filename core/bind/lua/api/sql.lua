@@ -10,8 +10,9 @@ local FAILS = {
   { "timeout", "over 10 s; retryable" },
   { "unavailable", "the database can't be reached; retryable" },
 }
+local ONE_FAILS = { { "not_found", "there is no row" }, unpack(FAILS) }
 local ROWS = { { name = "rows", type = "table", lua = "table<string, any>[]", doc = "each `{ column = value }`; NULL is nil" } }
-local ROW = { { name = "row", type = "table", lua = "table<string, any>|false", doc = "the first row; false when there is none" } }
+local ROW = { { name = "row", type = "table", lua = "table<string, any>", doc = "the first row" } }
 local RESULT = { { name = "result", type = "table", lua = "{ affected: integer, last_id: integer }",
   doc = "rows changed, and the id of the row inserted last" } }
 
@@ -33,12 +34,13 @@ order before it starts.]],
   },
   {
     name = "tide.sql.one",
-    doc = "Runs a statement and gives its first row.",
+    doc = "Runs a statement and gives its first row. Where there may be none, `tide.sql.query(...)` and `[1]` give nil for it.",
     waits = true,
     params = { STATEMENT },
     variadic = PARAMETERS,
     returns = ROW,
-    fails = FAILS,
+    fails = ONE_FAILS,
+    example = [[local item = assert(tide.sql.one("SELECT name, price FROM item WHERE id = ?", id)) -- a request is answered with 404]],
   },
   {
     name = "tide.sql.exec",
@@ -71,7 +73,7 @@ end))]],
   },
   {
     name = "tide.Transaction:one", doc = "As `tide.sql.one`, in the transaction.", waits = true,
-    params = { STATEMENT }, variadic = PARAMETERS, returns = ROW, fails = FAILS,
+    params = { STATEMENT }, variadic = PARAMETERS, returns = ROW, fails = ONE_FAILS,
   },
   {
     name = "tide.Transaction:exec", doc = "As `tide.sql.exec`, in the transaction.", waits = true,
