@@ -70,6 +70,7 @@ void tide_bundle_stop_timers(struct tide_bundle *bundle);
 struct failure {
     char code[40]; /* the engine's or the script's own */
     bool retryable;
+    bool primitive; /* not made by the script: the message may tell of a backend */
     char message[1024];
 };
 

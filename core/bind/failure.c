@@ -23,12 +23,13 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
     lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_failure);
     lua_pushvalue(L, -2);
     tide_task_push_thread(task, L); /* its stack tells where */
-    if (lua_pcall(L, 2, 4, 0) == 0) {
-        snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -4));
-        snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -3));
-        failure->retryable = lua_toboolean(L, -2);
-        bug = lua_toboolean(L, -1); /* not a failure that the script passed on */
-        lua_pop(L, 4);
+    if (lua_pcall(L, 2, 5, 0) == 0) {
+        snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -5));
+        snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -4));
+        failure->retryable = lua_toboolean(L, -3);
+        bug = lua_toboolean(L, -2); /* not a failure that the script passed on */
+        failure->primitive = lua_toboolean(L, -1);
+        lua_pop(L, 5);
     } else {
         *failure = (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true}; /* no memory for words */
         snprintf(failure->message, sizeof failure->message, "%s",

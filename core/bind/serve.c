@@ -25,25 +25,39 @@ static void maybe_free(struct exchange *exchange)
 static const struct {
     const char *code;
     int status;
+    const char *detail; /* in place of a primitive's message, which may tell of a backend; NULL: none */
 } statuses[] = {
-    {"bad_request", 400},     {TIDE_ERR_TOO_LARGE, 413}, {TIDE_ERR_NOT_FOUND, 404}, {TIDE_ERR_DENIED, 403},
-    {TIDE_ERR_EXISTS, 409},   {TIDE_ERR_CONFLICT, 409},  {TIDE_ERR_FULL, 507},      {"too_many", 429},
-    {TIDE_ERR_INTERNAL, 500}, /* also a script's bug, whatever a queue would do about it */
+    {"bad_request", 400, NULL},
+    {TIDE_ERR_TOO_LARGE, 413, NULL},
+    {TIDE_ERR_NOT_FOUND, 404, NULL},
+    {TIDE_ERR_DENIED, 403, NULL},
+    {TIDE_ERR_EXISTS, 409, "This is there already."},
+    {TIDE_ERR_CONFLICT, 409, "The state of things does not allow this now."},
+    {TIDE_ERR_FULL, 507, NULL},
+    {"too_many", 429, NULL},
+    {TIDE_ERR_INTERNAL, 500, NULL}, /* also a script's bug, whatever a queue would do about it */
 };
 
-static int status_of(const struct failure *failure)
+/* detail: what a client may read of a failure whose message it gets. */
+static int status_of(const struct failure *failure, const char **detail)
 {
     size_t i;
 
-    for (i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        if (strcmp(statuses[i].code, failure->code) == 0)
-            return statuses[i].status;
+    *detail = failure->message;
+    for (i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        if (strcmp(statuses[i].code, failure->code) != 0)
+            continue;
+        if (failure->primitive && statuses[i].detail)
+            *detail = statuses[i].detail;
+        return statuses[i].status;
+    }
     return failure->retryable ? 503 : 500;
 }
 
 static void answer_failure(struct exchange *exchange, const struct failure *failure)
 {
-    int status = status_of(failure);
+    const char *detail;
+    int status = status_of(failure, &detail);
 
     if (status == 503)
         answer_problem(exchange, status, "The service can't do this now; try again.", "Retry-After", "5");
@@ -52,7 +66,7 @@ static void answer_failure(struct exchange *exchange, const struct failure *fail
     else if (status == 507)
         answer_problem(exchange, status, "There is no space left to store this.", NULL, NULL);
     else
-        answer_problem(exchange, status, failure->message, NULL, NULL);
+        answer_problem(exchange, status, detail, NULL, NULL);
 }
 
 static void on_task_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,

@@ -10,6 +10,14 @@ describe("tide.failure", function()
       return fails[req.params.how](tide.failure { code = req.params.code, message = "the reason", retryable = req.raw_query == "retryable" })
     end)
 
+    tide.route("GET /twice", function()
+      assert(tide.sql.exec "CREATE TABLE IF NOT EXISTS twin (name TEXT UNIQUE)")
+      assert(tide.sql.exec "INSERT INTO twin (name) VALUES ('a')")
+      assert(tide.sql.exec "INSERT INTO twin (name) VALUES ('a')")
+    end)
+
+    tide.route("GET /row", function() return assert(tide.sql.one "SELECT 1 AS n WHERE 1 = 0") end)
+
     tide.route("GET /sentence", function() return nil, "the shop is closed" end)
 
     tide.every("1h", function() return nil, tide.failure { code = "rusty", message = "the timer is rusty" } end)
@@ -45,6 +53,17 @@ describe("tide.failure", function()
       end)
     end)
   end
+
+  it("of a primitive is answered by its code: a row that is not there by 404", function()
+    local answer = app:get "/row"
+    assert.same({ 404, "there is no such row" }, { answer.status, answer:json().detail })
+  end)
+
+  it("of a primitive is answered without the backend's words, which the log has", function()
+    local answer = app:get "/twice"
+    assert.same({ 409, "This is there already." }, { answer.status, answer:json().detail })
+    assert.same({ "exists", "sqlite: UNIQUE constraint failed: twin.name" }, { last_logged().code, last_logged().message })
+  end)
 
   it("may be a sentence, as Lua's own functions give it: then it is a bug of the script", function()
     assert.equal(500, app:get("/sentence").status)

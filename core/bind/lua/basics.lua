@@ -9,8 +9,15 @@ function tide.now()
   return native.now_ms() / 1000
 end
 
+-- Of failures that a script makes: their message is for clients too, where that of a primitive may tell of a backend.
+local Own = {}
+for key, value in pairs(Failure) do
+  Own[key] = value
+end
+Own.__index = Own
+
 function tide.failure(options)
-  return setmetatable(options, Failure)
+  return setmetatable(options, Own)
 end
 
 load("api").define("basics", { tide = tide, ["tide.id"] = id })

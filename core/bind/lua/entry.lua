@@ -35,12 +35,12 @@ function entry.call(module, name, args)
   return text
 end
 
--- code, message, retryable, is it a bug of the script (not a failure that it passed on)
+-- code, message, retryable, is it a bug of the script (not a failure that it passed on), is it a primitive's failure
 function entry.failure(value, thread)
   if type(value) == "table" and type(value.code) == "string" then
-    return value.code, tostring(value.message or value.code), value.retryable == true, false
+    return value.code, tostring(value.message or value.code), value.retryable == true, false, getmetatable(value) == Failure
   end
-  return "internal", report.raised(value, thread), true, getmetatable(value) ~= Failure
+  return "internal", report.raised(value, thread), true, getmetatable(value) ~= Failure, false
 end
 
 return entry
