@@ -26,12 +26,12 @@ struct tide_cli;
 
 struct tide_command {
     const char *name;
-    const char *operands;              /* "IN OUT", for the usage line */
-    int least, most;                   /* operands */
-    const char *summary;               /* one line */
-    const char *text;                  /* what --help says beside; NULL: nothing */
-    const struct tide_option *options; /* NULL: none of its own */
-    bool settings;                     /* takes the options of the settings too */
+    const char *operands;               /* "IN OUT", for the usage line */
+    int least, most;                    /* operands */
+    const char *summary;                /* one line */
+    const char *text;                   /* what --help says beside; NULL: nothing */
+    const struct tide_option *options;  /* NULL: none of its own */
+    const struct tide_option *settings; /* those of the settings that it takes too; NULL: none */
     int (*run)(struct tide_cli *cli);
 };
 
@@ -40,7 +40,8 @@ struct tide_command {
 /* One call of one command. */
 struct tide_cli {
     const struct tide_command *command;
-    int argc; /* operands */
+    const char *program; /* as it was called */
+    int argc;            /* operands */
     char **argv;
     struct {
         const char *name, *value;
@@ -61,7 +62,8 @@ bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *setting
 /* A log for commands in the foreground: warnings and errors, on stderr. */
 void tide_cli_log(struct tide_log *log);
 
-extern const struct tide_option tide_settings_options[];
+extern const struct tide_option tide_settings_options[]; /* all */
+extern const struct tide_option tide_stores_options[];   /* of commands that only look into the backends */
 
 int tide_cli_run(struct tide_cli *cli);
 int tide_cli_check(struct tide_cli *cli);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -250,12 +251,20 @@ static void print_result(const struct conversion *conversion)
                (double)r->cpu_ms / 1000);
 }
 
+/* Failures of a file name it; those of the conversion are the input's. */
+static const char *blamed(const struct conversion *conversion, const struct tide_err *err)
+{
+    size_t len = strlen(conversion->out_name);
+
+    return strncmp(err->message, conversion->out_name, len) == 0 ? "output" : conversion->in_name;
+}
+
 static void print_failure(const struct conversion *conversion, const struct tide_err *err)
 {
     struct tide_buf json;
 
     if (!conversion->json) {
-        tide_cli_fail("%s: %s: %s", conversion->in_name, err->code, err->message);
+        tide_cli_fail("%s: %s: %s", blamed(conversion, err), err->code, err->message);
         return;
     }
     tide_buf_init(&json, 8192);
@@ -264,6 +273,13 @@ static void print_failure(const struct conversion *conversion, const struct tide
     tide_buf_puts(&json, "}}");
     puts(json.data);
     tide_buf_release(&json);
+}
+
+static bool is_mp3(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 4 && strcasecmp(name + len - 4, ".mp3") == 0;
 }
 
 int tide_cli_convert(struct tide_cli *cli)
@@ -278,6 +294,11 @@ int tide_cli_convert(struct tide_cli *cli)
     struct tide_log log;
     bool ok;
 
+    if (!is_mp3(conversion.out_name))
+        return tide_cli_usage(
+            cli, "'%s' can't be the output: that is an MP3 in a file, so its name ends in .mp3%s",
+            conversion.out_name,
+            strcmp(conversion.out_name, "-") == 0 ? " (there is no way to the standard output)" : "");
     tide_cli_log(&log);
     signal(SIGPIPE, SIG_IGN);
     uv_loop_init(&conversion.loop);

@@ -14,33 +14,53 @@ void tide_help_all(FILE *out, const struct tide_command *commands, size_t count)
           out);
 }
 
-static void print_options(FILE *out, const struct tide_option *options)
+/* "-q, --quality V0..V9|64k..320k" */
+static int write_option(char *text, size_t size, const struct tide_option *option)
+{
+    char letter[8] = "    ";
+
+    if (option->letter)
+        snprintf(letter, sizeof letter, "-%c, ", option->letter);
+    return snprintf(text, size, "%s--%s%s%s", letter, option->name, option->argument ? " " : "",
+                    option->argument ? option->argument : "");
+}
+
+static int widest(const struct tide_option *options, int width)
 {
     char left[80];
 
     for (; options && options->name; options++) {
-        char letter[8] = "    ";
-        if (options->letter)
-            snprintf(letter, sizeof letter, "-%c, ", options->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, options->name, options->argument ? " " : "",
-                 options->argument ? options->argument : "");
-        fprintf(out, "  %-34s %s\n", left, options->help);
+        int this = write_option(left, sizeof left, options);
+        width = this > width ? this : width;
+    }
+    return width;
+}
+
+static void print_options(FILE *out, const struct tide_option *options, int width)
+{
+    char left[80];
+
+    for (; options->name; options++) {
+        write_option(left, sizeof left, options);
+        fprintf(out, "  %-*s  %s\n", width, left, options->help);
     }
 }
 
 void tide_help_command(FILE *out, const struct tide_command *command)
 {
+    int width = widest(command->options, widest(command->settings, 0));
+
     fprintf(out, "usage: tidemill %s%s%s%s\n%s\n", command->name, *command->operands ? " " : "",
             command->operands, command->options || command->settings ? " [options]" : "", command->summary);
     if (command->text)
         fprintf(out, "\n%s", command->text);
     if (command->options) {
         fputs("\noptions:\n", out);
-        print_options(out, command->options);
+        print_options(out, command->options, width);
     }
     if (command->settings) {
         fputs("\nsettings (tidemill help settings lists all):\n", out);
-        print_options(out, tide_settings_options);
+        print_options(out, command->settings, width);
     }
 }
 

@@ -52,17 +52,17 @@ static const struct tide_option types_options[] = {
 
 static const struct tide_command commands[] = {
     {"run", "", 0, 0, "serve in the foreground until SIGTERM or Ctrl-C (a second one stops at once)", NULL,
-     run_options, true, tide_cli_run},
-    {"check", "", 0, 0, "load every bundle without serving and tell what is wrong", NULL, NULL, true,
-     tide_cli_check},
+     run_options, tide_settings_options, tide_cli_run},
+    {"check", "", 0, 0, "load every bundle without serving and tell what is wrong", NULL, NULL,
+     tide_settings_options, tide_cli_check},
     {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
-     routes_options, true, tide_cli_routes},
+     routes_options, tide_settings_options, tide_cli_routes},
     {"test", "[FILE|DIRECTORY|BUNDLE]...", 0, 1000,
      "run specs (busted) inside the engine, on fresh embedded backends",
      "Without a word: all files *_spec.lua in spec/ and in the directory spec of each bundle. Prints TAP.\n"
      "In a spec, tide.spec.bundle \"NAME\" runs a bundle; what waits just works in `it`.\n",
-     test_options, true, tide_cli_test},
-    {"convert", "IN OUT", 2, 2, "convert one video or sound file to MP3", NULL, convert_options, false,
+     test_options, tide_settings_options, tide_cli_test},
+    {"convert", "IN OUT", 2, 2, "convert one video or sound file to MP3", NULL, convert_options, NULL,
      tide_cli_convert},
     {"user", "add|list|passwd|role|remove [EMAIL] [on|off]", 1, 4, "users of the bundle auth",
      "  tidemill user add EMAIL [--admin]\n"
@@ -71,20 +71,20 @@ static const struct tide_command commands[] = {
      "  tidemill user role EMAIL admin on|off\n"
      "  tidemill user remove EMAIL\n"
      "Passwords are asked for on the terminal unless an option says where they are.\n",
-     user_options, true, tide_cli_user},
+     user_options, tide_stores_options, tide_cli_user},
     {"queue", "list|show|retry|purge [QUEUE] [ID]", 1, 3,
      "look into queues and mend them, dead letters included",
      "  tidemill queue list                  how many messages are where\n"
      "  tidemill queue show QUEUE            dead letters with their reasons\n"
      "  tidemill queue retry QUEUE ID|--all  dead letters back to their queue\n"
      "  tidemill queue purge QUEUE           delete dead letters\n",
-     queue_options, true, tide_cli_queue},
-    {"new", "NAME", 1, 1, "make a bundle with a route, a consumer and a spec", NULL, new_options, false,
+     queue_options, tide_stores_options, tide_cli_queue},
+    {"new", "NAME", 1, 1, "make a bundle with a route, a consumer and a spec", NULL, new_options, NULL,
      tide_cli_new},
     {"types", "[DIR]", 0, 1, "write the Lua API as annotations for editors (LuaLS)",
      "  tidemill types           on the standard output\n"
      "  tidemill types scripts   scripts/.types/tide.lua and, when there is none, scripts/.luarc.json\n",
-     types_options, false, tide_cli_types},
+     types_options, NULL, tide_cli_types},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -140,9 +140,9 @@ static int help(int argc, char **argv)
     return strncmp(argv[0], "tide", 4) == 0 ? tide_help_api(argv[0]) : unknown_command(argv[0]);
 }
 
-static int run_command(const struct tide_command *command, int argc, char **argv)
+static int run_command(const struct tide_command *command, const char *program, int argc, char **argv)
 {
-    struct tide_cli cli = {.command = command};
+    struct tide_cli cli = {.command = command, .program = program};
 
     switch (tide_options_parse(&cli, argc, argv)) {
     case TIDE_OPTIONS_HELP:
@@ -174,5 +174,5 @@ int main(int argc, char **argv)
         return TIDE_EXIT_GOOD;
     }
     command = find_command(name);
-    return command ? run_command(command, argc - 1, argv + 1) : unknown_command(name);
+    return command ? run_command(command, argv[0], argc - 1, argv + 1) : unknown_command(name);
 }

@@ -71,7 +71,7 @@ static bool write_template(const char *template, const char *path, const char *n
     return ok;
 }
 
-static int make(const char *dir, const char *name)
+static int make(const char *program, const char *dir, const char *name)
 {
     char bundle[MAX_PATH], path[MAX_PATH + 96];
     struct tide_err err;
@@ -94,9 +94,10 @@ static int make(const char *dir, const char *name)
     if (!tide_cli_write_types(dir))
         return TIDE_EXIT_FAILED;
     printf("for editors: %s/.luarc.json and %s/.types\n", dir, dir);
-    printf("next: give it an address in the settings, listen = { %s = \"127.0.0.1:8081\" }, then\n  tidemill check --bundle %s\n  tidemill test "
-           "%s\n  tidemill run --bundle %s\n",
-           name, name, name, name);
+    printf("next: give it an address in the settings, listen = { %s = \"127.0.0.1:8081\" }, name it in "
+           "`bundles` when there is\nsuch a table, then\n  %s check --bundle %s\n  %s test %s\n"
+           "  %s run --bundle %s\n",
+           name, program, name, program, name, program, name);
     return TIDE_EXIT_GOOD;
 }
 
@@ -110,5 +111,5 @@ int tide_cli_new(struct tide_cli *cli)
             "'%s' can't be a bundle's name: a letter, then letters, digits, _ or -, in lower case, "
             "at most 31",
             cli->argv[0]);
-    return make(dir ? dir : "scripts", cli->argv[0]);
+    return make(cli->program, dir ? dir : "scripts", cli->argv[0]);
 }

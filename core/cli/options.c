@@ -24,6 +24,11 @@ const struct tide_option tide_settings_options[] = {
     {"log-level", 0, "debug|info|warn|error", "events below it are dropped"},
     {0}};
 
+const struct tide_option tide_stores_options[] = {{"config", 'c', "FILE", "settings file"},
+                                                  {"data", 0, "DIR", "directory of the embedded backends"},
+                                                  {"scripts", 0, "DIR", "directory of the bundles"},
+                                                  {0}};
+
 /* ---- errors ---- */
 
 int tide_cli_fail(const char *fmt, ...)
@@ -72,8 +77,7 @@ static void prepare(struct parser *parser, const struct tide_command *command)
     char *letter = parser->letters;
 
     add_table(parser, command->options);
-    if (command->settings)
-        add_table(parser, tide_settings_options);
+    add_table(parser, command->settings);
     *letter++ = ':';
     *letter++ = 'h';
     for (size_t i = 0; i < parser->count; i++) {

@@ -1,0 +1,42 @@
+# The command line: what can't be done is refused in words, and help is of the command alone.
+source "$(dirname "$0")/lib.bash"
+tidemill=$(realpath "$BUILD/tidemill")
+cd "$work" || exit 1
+
+# run ARGUMENTS...: $status and $work/body are the run's.
+run() {
+    "$tidemill" "$@" >"$work/body" 2>&1
+    status=$?
+}
+says() { grep -qE -- "$1" "$work/body"; }
+
+# ---- convert ----
+
+echo "no video" >in.mkv
+run convert in.mkv -
+check "convert to the standard output is wrong usage" is 2
+check "it says so" says "'-' can't be the output: .*standard output"
+check "and makes no file" test ! -e ./-
+run convert in.mkv out.wav
+check "convert to another format is wrong usage" is 2
+check "it says what is right" says "'out.wav' can't be the output: .* ends in .mp3"
+run convert in.mkv none/out.mp3
+check "an output that can't be written fails" is 1
+check "it is named, the input isn't" says "^tidemill: output: not_found: none/out.mp3: No such file"
+run convert in.mkv out.MP3
+check "a failed conversion names the input" says "^tidemill: in.mkv: unsupported: "
+check "and leaves nothing" test "$(ls)" = "$(printf 'body\nin.mkv')"
+
+# ---- help ----
+
+for command in run user queue; do
+    run "$command" --help
+    check "$command --help keeps its columns apart" test -z "$(grep -E '^ +(-[a-z], )?--' body | grep -vE -- '--[a-z-]+( [^ ]+)?  +[^ ]')"
+done
+run queue --help
+check "queue --help lists what matters" says "--data DIR"
+check "and nothing else" eval '! says "--(workers|listen|grace|log|bundle)"'
+run user list --workers 3
+check "the rest is refused" is 2
+run new shop
+check "new names the executable as it was called" says "^  $tidemill check --bundle shop$"
