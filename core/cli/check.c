@@ -3,59 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/bundles.h"
 #include "cli/command.h"
-#include "engine/services.h"
-
-/* All bundles of the settings, loaded beside no backend: nothing is opened, nothing is written. */
-struct loaded {
-    struct tide_settings settings;
-    struct tide_log log;
-    uv_loop_t loop;
-    struct tide_services services;
-    struct tide_bundle **bundles;
-    size_t failed;
-};
-
-static bool load_all(struct loaded *loaded, struct tide_cli *cli)
-{
-    struct tide_buf report;
-    struct tide_err err;
-
-    if (!tide_cli_settings(cli, &loaded->settings))
-        return false;
-    free(loaded->settings.data); /* no secret is made up and kept by a look */
-    loaded->settings.data = NULL;
-    tide_cli_log(&loaded->log);
-    uv_loop_init(&loaded->loop);
-    loaded->bundles = calloc(loaded->settings.bundle_count + 1, sizeof *loaded->bundles);
-    if (!loaded->bundles || !tide_services_open(&loaded->services, &loaded->settings, 0, &loaded->loop,
-                                                &loaded->log, NULL, &err)) {
-        tide_cli_fail("%s", loaded->bundles ? err.message : "out of memory");
-        return false;
-    }
-    for (size_t i = 0; i < loaded->settings.bundle_count; i++) {
-        tide_buf_init(&report, 1 << 16);
-        loaded->bundles[i] =
-            tide_services_load(&loaded->services, &loaded->settings, &loaded->settings.bundles[i], &report);
-        if (!loaded->bundles[i]) {
-            loaded->failed++;
-            fprintf(stderr, "%s%s", report.data ? report.data : "",
-                    report.len && report.data[report.len - 1] == '\n' ? "" : "\n");
-        }
-        tide_buf_release(&report);
-    }
-    return true;
-}
-
-static void release_all(struct loaded *loaded)
-{
-    for (size_t i = 0; i < loaded->settings.bundle_count; i++)
-        tide_bundle_free(loaded->bundles[i]);
-    free(loaded->bundles);
-    tide_services_close(&loaded->services);
-    tide_services_close_loop(&loaded->loop, &loaded->log);
-    tide_settings_release(&loaded->settings);
-}
 
 static size_t count_of(const struct tide_bundle *bundle, int type)
 {
@@ -72,7 +21,7 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
-static bool is_consumed(const struct loaded *loaded, const char *queue)
+static bool is_consumed(const struct tide_cli_bundles *loaded, const char *queue)
 {
     const struct tide_declaration *list;
 
@@ -85,7 +34,7 @@ static bool is_consumed(const struct loaded *loaded, const char *queue)
     return false;
 }
 
-static void note_unconsumed(const struct loaded *loaded, const struct tide_bundle *bundle)
+static void note_unconsumed(const struct tide_cli_bundles *loaded, const struct tide_bundle *bundle)
 {
     const struct tide_declaration *list;
     size_t count = tide_bundle_declarations(bundle, &list);
@@ -96,7 +45,7 @@ static void note_unconsumed(const struct loaded *loaded, const struct tide_bundl
                    list[k].line, list[k].name);
 }
 
-static void describe(const struct loaded *loaded, size_t i)
+static void describe(const struct tide_cli_bundles *loaded, size_t i)
 {
     const struct tide_settings_bundle *settings = &loaded->settings.bundles[i];
     const struct tide_bundle *bundle = loaded->bundles[i];
@@ -115,11 +64,16 @@ static void describe(const struct loaded *loaded, size_t i)
 
 int tide_cli_check(struct tide_cli *cli)
 {
-    struct loaded loaded = {0};
+    struct tide_settings settings;
+    struct tide_cli_bundles loaded;
     int code;
 
-    if (!load_all(&loaded, cli))
+    if (!tide_cli_settings(cli, &settings))
         return TIDE_EXIT_FAILED;
+    if (!tide_cli_bundles_load(&loaded, &settings, false)) {
+        tide_settings_release(&settings);
+        return TIDE_EXIT_FAILED;
+    }
     for (size_t i = 0; i < loaded.settings.bundle_count; i++) {
         if (loaded.bundles[i])
             describe(&loaded, i);
@@ -127,7 +81,8 @@ int tide_cli_check(struct tide_cli *cli)
             printf("%-16s FAILED\n", loaded.settings.bundles[i].name);
     }
     code = loaded.failed ? TIDE_EXIT_FAILED : TIDE_EXIT_GOOD;
-    release_all(&loaded);
+    tide_cli_bundles_release(&loaded);
+    tide_settings_release(&settings);
     return code;
 }
 
@@ -158,11 +113,16 @@ static void print_json(const char *bundle, const struct tide_declaration *declar
 int tide_cli_routes(struct tide_cli *cli)
 {
     bool json = tide_cli_value(cli, "json") != NULL, first = true;
-    struct loaded loaded = {0};
+    struct tide_settings settings;
+    struct tide_cli_bundles loaded;
     int code;
 
-    if (!load_all(&loaded, cli))
+    if (!tide_cli_settings(cli, &settings))
         return TIDE_EXIT_FAILED;
+    if (!tide_cli_bundles_load(&loaded, &settings, false)) {
+        tide_settings_release(&settings);
+        return TIDE_EXIT_FAILED;
+    }
     if (json)
         putchar('[');
     for (size_t i = 0; i < loaded.settings.bundle_count; i++) {
@@ -179,6 +139,7 @@ int tide_cli_routes(struct tide_cli *cli)
     if (json)
         puts("]");
     code = loaded.failed ? TIDE_EXIT_FAILED : TIDE_EXIT_GOOD;
-    release_all(&loaded);
+    tide_cli_bundles_release(&loaded);
+    tide_settings_release(&settings);
     return code;
 }

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/bundles.h"
 #include "cli/command.h"
-#include "engine/services.h"
+#include "engine/suggest.h"
 
 #define MAX_QUEUES 1000
 #define MAX_SHOWN 100
@@ -34,28 +35,94 @@ static void print_json_text(const char *text, size_t len)
     tide_buf_release(&json);
 }
 
-static int list(const struct tide_cli *cli, struct tide_queue_broker *broker)
+/* ---- the queues there are: those with messages, and those that bundles declare ---- */
+
+struct queues {
+    struct tide_queue_stat stats[MAX_QUEUES];
+    size_t count;
+};
+
+static bool has(const struct queues *queues, const char *name)
 {
-    struct tide_queue_stat *stats = calloc(MAX_QUEUES, sizeof *stats);
-    bool json = tide_cli_value(cli, "json") != NULL;
-    struct tide_err err;
+    for (size_t i = 0; i < queues->count; i++)
+        if (strcmp(queues->stats[i].queue, name) == 0)
+            return true;
+    return false;
+}
+
+static void add_declared(struct queues *queues, const struct tide_bundle *bundle)
+{
+    const struct tide_declaration *list;
+    size_t count = tide_bundle_declarations(bundle, &list);
+
+    for (size_t i = 0; i < count && queues->count < MAX_QUEUES; i++) {
+        bool queue = list[i].type == TIDE_DECLARED_CONSUMER || list[i].type == TIDE_DECLARED_PUBLISHER;
+        if (queue && !has(queues, list[i].name))
+            snprintf(queues->stats[queues->count++].queue, sizeof queues->stats[0].queue, "%s", list[i].name);
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct tide_queue_stat *)a)->queue, ((const struct tide_queue_stat *)b)->queue);
+}
+
+/* Bundles that can't be loaded are left out: their messages may be what one is here for. NULL with err. */
+static struct queues *find_queues(struct tide_queue_broker *broker, const struct tide_settings *settings,
+                                  struct tide_err *err)
+{
+    struct queues *queues = calloc(1, sizeof *queues);
+    struct tide_cli_bundles all;
     int count;
 
-    if (!stats)
-        return tide_cli_fail("out of memory");
-    count = tide_queue_stats(broker, stats, MAX_QUEUES, &err);
-    if (count >= 0)
-        printf(json ? "[" : "%-24s %8s %8s %8s %8s\n", "queue", "ready", "delayed", "leased", "dead");
-    for (int i = 0; i < count; i++)
+    if (!queues) {
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
+        return NULL;
+    }
+    count = tide_queue_stats(broker, queues->stats, MAX_QUEUES, err);
+    if (count < 0) {
+        free(queues);
+        return NULL;
+    }
+    queues->count = (size_t)count;
+    if (tide_cli_bundles_load(&all, settings, true)) {
+        for (size_t i = 0; i < settings->bundle_count; i++)
+            if (all.bundles[i])
+                add_declared(queues, all.bundles[i]);
+        tide_cli_bundles_release(&all);
+    }
+    qsort(queues->stats, queues->count, sizeof queues->stats[0], by_name);
+    return queues;
+}
+
+static int unknown_queue(const struct queues *queues, const char *name)
+{
+    const char *names[MAX_QUEUES], *nearest;
+
+    for (size_t i = 0; i < queues->count; i++)
+        names[i] = queues->stats[i].queue;
+    nearest = tide_suggest(name, names, queues->count);
+    return tide_cli_fail("there is no queue '%s': no bundle declares it and it has no messages%s%s%s", name,
+                         nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "");
+}
+
+/* ---- verbs ---- */
+
+static int list(const struct tide_cli *cli, const struct queues *queues)
+{
+    bool json = tide_cli_value(cli, "json") != NULL;
+
+    printf(json ? "[" : "%-24s %8s %8s %8s %8s\n", "queue", "ready", "delayed", "leased", "dead");
+    for (size_t i = 0; i < queues->count; i++) {
+        const struct tide_queue_stat *stat = &queues->stats[i];
         printf(json ? "%s{\"queue\":\"%s\",\"ready\":%" PRId64 ",\"delayed\":%" PRId64 ",\"leased\":%" PRId64
                       ",\"dead\":%" PRId64 "}"
                     : "%s%-24s %8" PRId64 " %8" PRId64 " %8" PRId64 " %8" PRId64 "\n",
-               json && i ? "," : "", stats[i].queue, stats[i].ready, stats[i].delayed, stats[i].leased,
-               stats[i].dead);
-    if (count >= 0 && json)
+               json && i ? "," : "", stat->queue, stat->ready, stat->delayed, stat->leased, stat->dead);
+    }
+    if (json)
         puts("]");
-    free(stats);
-    return count < 0 ? fail(&err) : TIDE_EXIT_GOOD;
+    return TIDE_EXIT_GOOD;
 }
 
 static void show_json(const struct tide_queue_dead *message, bool first)
@@ -160,8 +227,27 @@ static int purge(const struct tide_cli *cli, struct tide_queue_broker *broker)
 static const struct {
     const char *name;
     int least, most;
-    int (*run)(const struct tide_cli *cli, struct tide_queue_broker *broker);
-} verbs[] = {{"list", 1, 1, list}, {"show", 2, 2, show}, {"retry", 2, 3, retry}, {"purge", 2, 2, purge}};
+    int (*run)(const struct tide_cli *cli, struct tide_queue_broker *broker); /* NULL: list */
+} verbs[] = {{"list", 1, 1, NULL}, {"show", 2, 2, show}, {"retry", 2, 3, retry}, {"purge", 2, 2, purge}};
+
+static int run_verb(const struct tide_cli *cli, const struct tide_settings *settings,
+                    struct tide_queue_broker *broker, size_t verb)
+{
+    struct tide_err err;
+    struct queues *queues = find_queues(broker, settings, &err);
+    int code;
+
+    if (!queues)
+        return fail(&err);
+    if (!verbs[verb].run)
+        code = list(cli, queues);
+    else if (!has(queues, cli->argv[1]))
+        code = unknown_queue(queues, cli->argv[1]);
+    else
+        code = verbs[verb].run(cli, broker);
+    free(queues);
+    return code;
+}
 
 static int with_broker(const struct tide_cli *cli, const struct tide_settings *settings, size_t verb)
 {
@@ -174,7 +260,7 @@ static int with_broker(const struct tide_cli *cli, const struct tide_settings *s
     tide_cli_log(&log);
     uv_loop_init(&loop);
     if (tide_services_open(&services, settings, TIDE_WITH_QUEUE, &loop, &log, NULL, &err)) {
-        code = verbs[verb].run(cli, services.queue);
+        code = run_verb(cli, settings, services.queue, verb);
         tide_services_close(&services);
     } else {
         code = fail(&err);

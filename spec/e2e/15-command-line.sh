@@ -40,3 +40,19 @@ run user list --workers 3
 check "the rest is refused" is 2
 run new shop
 check "new names the executable as it was called" says "^  $tidemill check --bundle shop$"
+
+# ---- queue ----
+
+cat >scripts/shop/init.lua <<'LUA'
+tide.queue("shop.orders", {}):consume(function() end)
+LUA
+run queue list --json
+check "queue list has the declared queues" test "$(jq -c . body)" = '[{"queue":"shop.orders","ready":0,"delayed":0,"leased":0,"dead":0}]'
+run queue show shop.orders
+check "one without messages can be shown" is 0
+for verb in show "retry --all" purge; do
+    # shellcheck disable=SC2086
+    run queue $verb shop.oders
+    check "queue $verb of one that is not there fails" is 1
+    check "it says which was meant" says "there is no queue 'shop.oders': .*did you mean 'shop.orders'"
+done
