@@ -39,30 +39,38 @@ describe("tide.bucket", function()
   end
 
   local function lines(command)
-    local pipe, count = io.popen(command), 0
-    for _ in pipe:lines() do
-      count = count + 1
+    local pipe, list = io.popen(command), {}
+    for line in pipe:lines() do
+      list[#list + 1] = line
     end
     pipe:close()
-    return count
+    return list
   end
 
-  -- How many files of the store this process has open, those without a name (being written) included.
-  local function opened()
-    collectgarbage()
-    collectgarbage()
+  -- The descriptors of this process whose files match the pattern, within the store's directory. Counting all of them would count
+  -- what other tests left to the collector.
+  local function descriptors(pattern, command)
     local pid = io.open("/proc/self/stat"):read "*n"
-    return lines(("readlink /proc/%d/fd/* 2>/dev/null | grep -E '^%s/blobs/(box|.tmp)/'"):format(pid, tide.spec.data))
+    return lines(("find /proc/%d/fd -lname '%s/blobs/%s' %s 2>/dev/null"):format(pid, tide.spec.data, pattern, command or ""))
   end
 
-  -- Files are closed behind the back of who let go of them, those of the tests before included.
-  local function wait_until_closed()
-    wait_for(function() return opened() == 0 end)
+  local function is_open(id)
+    return #descriptors("box/*" .. id .. "*") > 0
+  end
+
+  -- Is a large file being written? It has no name yet.
+  local function is_writing()
+    for _, size in ipairs(descriptors(".tmp/*", "-exec stat -Lc %s {} +")) do
+      if tonumber(size) > 100000 then
+        return true
+      end
+    end
+    return false
   end
 
   -- Files in the bucket's directory, whatever their names.
   local function stored()
-    return lines(("find '%s/blobs/box' -type f"):format(tide.spec.data))
+    return #lines(("find '%s/blobs/box' -type f"):format(tide.spec.data))
   end
 
   describe("a file", function()
@@ -237,17 +245,16 @@ describe("tide.bucket", function()
     end)
 
     it("leaves nothing of an upload whose client goes away", function()
-      wait_until_closed()
       local before = stored()
       local hang_up = app:send("POST /upload HTTP/1.1\r\nHost: shelf\r\nContent-Length: 1000000\r\n"
         .. "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         .. '--b\r\nContent-Disposition: form-data; name="file"; filename="half.mp4"\r\n\r\n' .. ("half"):rep(100000))
       local uploading = wait_for(function()
         local list = tide.spec.logged "uploading"
-        return opened() > 0 and list[#list]
+        return is_writing() and list[#list]
       end)
       hang_up()
-      wait_until_closed()
+      wait_for(function() return not is_writing() end)
       assert.equal(before, stored())
       assert.equal("not_found", select(2, box:open(uploading.fields.id)).code)
       local requests = tide.spec.logged "request"
@@ -260,7 +267,7 @@ describe("tide.bucket", function()
     local answer, err = app:request { path = "/wait/" .. id, timeout = "100ms" }
     assert.is_nil(answer)
     assert.equal("timeout", err.code)
-    wait_until_closed()
+    wait_for(function() return not is_open(id) end)
   end)
 
   describe("a handle", function()
@@ -281,7 +288,7 @@ describe("tide.bucket", function()
           assert.equal(1000000, copy_unheld())
         end
       end)
-      wait_until_closed()
+      wait_for(function() return not is_open(id) end)
     end)
 
     it("serves one call at a time", function()
@@ -312,7 +319,7 @@ describe("tide.bucket", function()
         end)
       assert.equal(4000000, bytes)
       file = nil
-      wait_until_closed()
+      wait_for(function() return not is_open(id) end)
     end)
   end)
 end)
