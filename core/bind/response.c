@@ -65,15 +65,20 @@ static bool is_fit(const struct tide_http_header *header)
 size_t tide_bind_check_answer(lua_State *L, int status, int index,
                               struct tide_http_header headers[TIDE_BIND_MAX_HEADERS])
 {
-    size_t count, i;
+    size_t count, bytes = 0, i;
 
     if (status < 200 || status > 599)
         luaL_error(L, "an answer has a status between 200 and 599, not %d", status);
     count = tide_bind_check_headers(L, index, headers);
-    for (i = 0; i < count; i++)
+    for (i = 0; i < count; i++) {
         if (!is_fit(&headers[i]))
             luaL_error(L, "the header '%s' of the answer has a name or a value that HTTP does not allow",
                        headers[i].name);
+        bytes += strlen(headers[i].name) + strlen(headers[i].value) + strlen(": \r\n");
+    }
+    if (bytes > TIDE_HTTP_MAX_ANSWER_HEAD)
+        luaL_error(L, "the headers of an answer take at most %d bytes, not %d", TIDE_HTTP_MAX_ANSWER_HEAD,
+                   (int)bytes);
     return count;
 }
 

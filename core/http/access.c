@@ -15,7 +15,8 @@
 
 static bool query_fits(const struct tide_http_server *server, const char *uri)
 {
-    size_t left = server->config.limits.head_bytes + POOL_EXTRA, len = strlen(uri), parameters = 1;
+    size_t left = server->config.limits.head_bytes + POOL_EXTRA - TIDE_HTTP_MAX_ANSWER_HEAD;
+    size_t len = strlen(uri), parameters = 1;
 
     for (const char *at = strchr(uri, '?'); at; at = strchr(at + 1, '&'))
         parameters++;

@@ -24,7 +24,8 @@
     (256 * 1024) /* bytes of an unwanted body read so that its connection can be used again                  \
                   */
 
-#define POOL_EXTRA (4 * 1024) /* for the parsed form of a head and for the response's head */
+/* Beside a head as it came: its parsed form, and the response's head. */
+#define POOL_EXTRA (4 * 1024 + TIDE_HTTP_MAX_ANSWER_HEAD)
 
 struct tide_http_addresses;
 struct tide_multipart;

@@ -134,6 +134,8 @@ struct tide_http_header {
     const char *name, *value;
 };
 
+#define TIDE_HTTP_MAX_ANSWER_HEAD (8 * 1024) /* bytes of a response's own headers that surely fit */
+
 struct tide_http_response {
     int status;
     /* Copied; control bytes and bad names are refused: 500 and logged. The server sets Date, X-Request-Id,

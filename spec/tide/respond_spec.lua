@@ -27,6 +27,8 @@ describe("tide.respond", function()
           header = function() return respond.text(200, "", { ["X-A"] = "a\r\nX-B: b" }) end,
           header_name = function() return respond.text(200, "", { ["X A"] = "a" }) end,
           header_line = function() return { status = 200, headers = "X-A: a", body = "" } end,
+          header_size = function() return respond.text(200, "", { ["X-A"] = ("a"):rep(8192) }) end,
+          header_large = function() return respond.text(200, "", { ["X-A"] = ("a"):rep(8000) }) end,
           cycle = function()
             local cycle = {}
             cycle.cycle = cycle
@@ -89,6 +91,11 @@ describe("tide.respond", function()
     assert.same({ 404, "no such thing" }, { app:get("/failure").status, app:get("/failure"):json().detail })
   end)
 
+  it("has room for 8 KiB of headers, however large the request's are", function()
+    local answer = app:get("/header_large", { headers = { ["x-large"] = ("b"):rep(15000) } })
+    assert.equal(8000, #answer.headers["x-a"])
+  end)
+
   it("says what a handler must return, and where it begins", function()
     for path, message in pairs {
       nothing = "the handler returned nothing; it must return an answer",
@@ -97,6 +104,7 @@ describe("tide.respond", function()
       header = "the header 'X-A' of the answer has a name or a value that HTTP does not allow",
       header_name = "the header 'X A' of the answer has a name or a value that HTTP does not allow",
       header_line = "the headers must be a table, not a string",
+      header_size = "the headers of an answer take at most 8192 bytes, not ",
       cycle = "can't be written as JSON",
       closed = "this file is closed",
     } do

@@ -1,5 +1,5 @@
 local STATUS = { name = "status", type = "integer", min = 200, max = 599, doc = "200 to 599" }
-local HEADERS = { name = "headers", type = "headers", optional = true, doc = "at most 32; a list sends a header several times" }
+local HEADERS = { name = "headers", type = "headers", optional = true, doc = "at most 32 of together 8 KiB; a list sends a header several times" }
 local TYPES = "Its media type follows from the extension of the file's name: .txt .html .css .js .csv .json .xml .pdf .zip .png .jpg .jpeg " ..
   ".gif .webp .svg .mp3 .m4a .wav .ogg .flac .mp4 .webm .mkv .mov; of any other it is application/octet-stream."
 local ANSWER = { { name = "answer", type = "tide.Answer" } }
