@@ -253,8 +253,9 @@ describe("tide.bucket", function()
         local list = tide.spec.logged "uploading"
         return is_writing() and list[#list]
       end)
+      local answered = #tide.spec.logged "request"
       hang_up()
-      wait_for(function() return not is_writing() end)
+      wait_for(function() return not is_writing() and #tide.spec.logged "request" > answered end)
       assert.equal(before, stored())
       assert.equal("not_found", select(2, box:open(uploading.fields.id)).code)
       local requests = tide.spec.logged "request"
