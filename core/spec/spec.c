@@ -114,7 +114,6 @@ static void close_run(struct run *run)
 {
     tide_clock_advance_ms(-run->ahead_ms);
     tide_watchdog_stop(run->watchdog);
-    tide_services_close(&run->services);
     tide_metrics_unmap(run->metrics);
     if (run->log.fd >= 0)
         close(run->log.fd);
