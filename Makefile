@@ -17,7 +17,7 @@ setup: ## install the Debian packages that are missing, for all targets
 build: ## build $(BUILD)/tidemill
 	@.ci/setup build
 	@$(CONFIGURED)
-	@ninja -C $(BUILD) tidemill tidemill-media
+	@ninja -C $(BUILD) tidemill tidemill-media modules
 
 tests: ## build the unit tests too
 	@.ci/setup build test

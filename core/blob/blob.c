@@ -4,13 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/driver.h"
 #include "blob/store.h"
 
 #define READ_THREADS 4
 #define WRITE_THREADS 4
 #define MAX_PENDING 4096 /* steps in a pool's queue beyond which nothing new is begun */
 
-static const struct tide_blob_driver *const drivers[] = {&tide_blob_file_driver};
+static const struct tide_driver_choice drivers[] = {
+    {"file", "file:DIR", &tide_blob_file_driver, NULL},
+    {"mongodb", "mongodb://USER:PASSWORD@HOST/DATABASE", NULL, "blob-gridfs"},
+    {"mongodb+srv", "mongodb+srv://USER:PASSWORD@HOST/DATABASE", NULL, "blob-gridfs"},
+};
 
 void tide_blob_info_release(struct tide_blob_info *info)
 {
@@ -25,19 +30,6 @@ void tide_blob_list_release(struct tide_blob_list *list)
         tide_blob_info_release(&list->items[i]);
     free(list->items);
     *list = (struct tide_blob_list){0};
-}
-
-static const struct tide_blob_driver *find_driver(const char *url, const char **location)
-{
-    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
-        size_t len = strlen(drivers[i]->scheme);
-
-        if (strncmp(url, drivers[i]->scheme, len) == 0 && url[len] == ':') {
-            *location = url + len + 1;
-            return drivers[i];
-        }
-    }
-    return NULL;
 }
 
 static void sweep_work(struct tide_job *job)
@@ -91,20 +83,18 @@ struct tide_blob_store *tide_blob_store_open(uv_loop_t *loop, const struct tide_
                                              struct tide_err *err)
 {
     struct tide_blob_store *store;
-    const char *location;
-    const struct tide_blob_driver *driver = find_driver(url, &location);
+    const struct tide_blob_driver *driver =
+        tide_driver_find("blob", drivers, sizeof drivers / sizeof *drivers, url, err);
 
-    if (!driver) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "blob: unknown URL '%.200s' (known: file:DIR)", url);
+    if (!driver)
         return NULL;
-    }
     store = calloc(1, sizeof *store);
     if (!store) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
         return NULL;
     }
     store->driver = driver;
-    store->backend = driver->open(location, log, err);
+    store->backend = driver->open(url, log, err);
     if (store->backend && start_pools(store, loop, err))
         return store;
     tide_blob_store_close(store);

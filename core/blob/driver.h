@@ -27,10 +27,7 @@ struct tide_blob_list {
 };
 
 struct tide_blob_driver {
-    const char *scheme;
-
-    /* `location` is what follows the scheme's colon. */
-    struct tide_blob_backend *(*open)(const char *location, const struct tide_log *log, struct tide_err *err);
+    struct tide_blob_backend *(*open)(const char *url, const struct tide_log *log, struct tide_err *err);
     void (*close)(struct tide_blob_backend *backend);
     bool (*ready)(struct tide_blob_backend *backend, struct tide_err *err);
     /* Removes what dead writers left. Runs once after the start; returns early when *stop is set. */

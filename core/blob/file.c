@@ -1,4 +1,5 @@
 #include "blob/file.h"
+#include "base/driver.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,14 +121,12 @@ static struct tide_blob_files *new_files(const struct tide_log *log, struct tide
     return files;
 }
 
-static struct tide_blob_backend *file_open(const char *location, const struct tide_log *log,
-                                           struct tide_err *err)
+static struct tide_blob_backend *file_open(const char *url, const struct tide_log *log, struct tide_err *err)
 {
+    const char *location = tide_driver_location(url);
     struct tide_blob_files *files;
     char path[PATH_MAX];
 
-    if (strncmp(location, "//", 2) == 0)
-        location += 2; /* file:///var/lib/x */
     if (!*location || snprintf(path, sizeof path, "%s/index.db", location) >= (int)sizeof path) {
         tide_err_set(err, TIDE_ERR_INVALID, false, "blob: 'file:%.200s' names no directory", location);
         return NULL;
@@ -281,7 +280,6 @@ static bool file_remove(struct tide_blob_backend *backend, const char *bucket, c
 }
 
 const struct tide_blob_driver tide_blob_file_driver = {
-    .scheme = "file",
     .open = file_open,
     .close = file_close,
     .ready = file_ready,

@@ -17,9 +17,7 @@ struct tide_mail_envelope {
 };
 
 struct tide_mail_driver {
-    const char *scheme;
-    /* `location` is what follows the scheme's colon. */
-    struct tide_mail_backend *(*open)(const char *location, const struct tide_log *log, struct tide_err *err);
+    struct tide_mail_backend *(*open)(const char *url, const struct tide_log *log, struct tide_err *err);
     void (*close)(struct tide_mail_backend *backend);
     bool (*ready)(struct tide_mail_backend *backend, struct tide_err *err);
     /* True when the message is handed over durably, or had been before. Bounded in time. */

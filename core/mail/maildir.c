@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/driver.h"
 #include "base/id.h"
 #include "mail/driver.h"
 
@@ -126,14 +127,13 @@ static void maildir_close(struct tide_mail_backend *backend)
     free(maildir);
 }
 
-static struct tide_mail_backend *maildir_open(const char *location, const struct tide_log *log,
+static struct tide_mail_backend *maildir_open(const char *url, const struct tide_log *log,
                                               struct tide_err *err)
 {
+    const char *location = tide_driver_location(url);
     struct maildir *maildir;
 
     (void)log;
-    if (strncmp(location, "//", 2) == 0)
-        location += 2;
     if (!*location) {
         tide_err_set(err, TIDE_ERR_INVALID, false, "mail: 'maildir:' names no directory");
         return NULL;
@@ -269,7 +269,6 @@ static bool maildir_deliver(struct tide_mail_backend *backend, const struct tide
 }
 
 const struct tide_mail_driver tide_mail_maildir_driver = {
-    .scheme = "maildir",
     .open = maildir_open,
     .close = maildir_close,
     .ready = maildir_ready,

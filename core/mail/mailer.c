@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/driver.h"
 #include "base/id.h"
 #include "loop/pool.h"
 #include "mail/driver.h"
@@ -31,20 +32,11 @@ struct tide_mail_call {
     struct tide_err err;
 };
 
-static const struct tide_mail_driver *const drivers[] = {&tide_mail_maildir_driver};
-
-static const struct tide_mail_driver *find_driver(const char *url, const char **location)
-{
-    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
-        size_t len = strlen(drivers[i]->scheme);
-
-        if (strncmp(url, drivers[i]->scheme, len) == 0 && url[len] == ':') {
-            *location = url + len + 1;
-            return drivers[i];
-        }
-    }
-    return NULL;
-}
+static const struct tide_driver_choice drivers[] = {
+    {"maildir", "maildir:DIR", &tide_mail_maildir_driver, NULL},
+    {"smtp", "smtp://USER:PASSWORD@HOST", NULL, "mail-smtp"},
+    {"smtps", "smtps://USER:PASSWORD@HOST", NULL, "mail-smtp"},
+};
 
 static bool set_sender(struct tide_mailer *mailer, const char *from, struct tide_err *err)
 {
@@ -60,15 +52,12 @@ static bool set_sender(struct tide_mailer *mailer, const char *from, struct tide
 struct tide_mailer *tide_mailer_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                      const char *default_from, struct tide_err *err)
 {
-    const char *location;
-    const struct tide_mail_driver *driver = find_driver(url, &location);
+    const struct tide_mail_driver *driver =
+        tide_driver_find("mail", drivers, sizeof drivers / sizeof *drivers, url, err);
     struct tide_mailer *mailer;
 
-    if (!driver) {
-        /* Not the URL itself: another scheme's may carry a password. */
-        tide_err_set(err, TIDE_ERR_INVALID, false, "mail: unknown URL scheme (known: maildir:DIR)");
+    if (!driver)
         return NULL;
-    }
     mailer = calloc(1, sizeof *mailer);
     if (!mailer) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "mail: out of memory");
@@ -76,7 +65,7 @@ struct tide_mailer *tide_mailer_open(uv_loop_t *loop, const struct tide_log *log
     }
     mailer->driver = driver;
     if (set_sender(mailer, default_from, err))
-        mailer->backend = driver->open(location, log, err);
+        mailer->backend = driver->open(url, log, err);
     if (mailer->backend)
         mailer->pool = tide_pool_new(loop, "mail", THREADS, MAX_QUEUED, err);
     if (mailer->pool)

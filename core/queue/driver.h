@@ -49,9 +49,8 @@ struct tide_queue_ending {
 };
 
 struct tide_queue_driver {
-    const char *scheme;
-    struct tide_queue_broker *(*open)(uv_loop_t *loop, const struct tide_log *log, const char *rest,
-                                      struct tide_err *err); /* rest: the URL behind "scheme:" */
+    struct tide_queue_broker *(*open)(uv_loop_t *loop, const struct tide_log *log, const char *url,
+                                      struct tide_err *err);
     void (*close)(struct tide_queue_broker *broker);
     bool (*ready)(struct tide_queue_broker *broker, struct tide_err *err);
     struct tide_queue_call *(*publish)(struct tide_queue_broker *broker,

@@ -4,23 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/driver.h"
 #include "queue/driver.h"
 
-static const struct tide_queue_driver *const drivers[] = {&tide_queue_sqlite};
+static const struct tide_driver_choice drivers[] = {
+    {"sqlite", "sqlite:FILE", &tide_queue_sqlite, NULL},
+    {"amqp", "amqp://USER:PASSWORD@HOST/VHOST", NULL, "queue-amqp"},
+    {"amqps", "amqps://USER:PASSWORD@HOST/VHOST", NULL, "queue-amqp"},
+};
 
 struct tide_queue_broker *tide_queue_broker_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                                  struct tide_err *err)
 {
-    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
-        size_t len = strlen(drivers[i]->scheme);
+    const struct tide_queue_driver *driver =
+        tide_driver_find("queue", drivers, sizeof drivers / sizeof *drivers, url, err);
 
-        if (strncmp(url, drivers[i]->scheme, len) == 0 && url[len] == ':')
-            return drivers[i]->open(loop, log, url + len + 1, err);
-    }
-    /* Not the whole URL: it may carry a password. */
-    tide_err_set(err, TIDE_ERR_INVALID, false, "queue: no driver for the URL '%.*s...'; use sqlite:FILE",
-                 (int)strcspn(url, ":/@ "), url);
-    return NULL;
+    return driver ? driver->open(loop, log, url, err) : NULL;
 }
 
 void tide_queue_broker_close(struct tide_queue_broker *broker)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/driver.h"
 #include "queue/sqlite_broker.h"
 
 #define MAX_WAITING 10000                    /* publishes, */
@@ -224,7 +225,7 @@ static bool open_all(struct broker *broker, struct tide_err *err)
     return broker->pool != NULL;
 }
 
-static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_log *log, const char *rest,
+static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                              struct tide_err *err)
 {
     struct broker *broker = calloc(1, sizeof *broker);
@@ -236,7 +237,7 @@ static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_
     broker->base = (struct tide_queue_broker){&tide_queue_sqlite, log};
     broker->loop = loop;
     broker->waiting_tail = &broker->waiting;
-    broker->path = copy_text(rest);
+    broker->path = copy_text(tide_driver_location(url));
     if (open_all(broker, err))
         return &broker->base;
     broker_free(broker);
@@ -295,7 +296,6 @@ static int64_t driver_purge(struct tide_queue_broker *base, const char *queue, c
 }
 
 const struct tide_queue_driver tide_queue_sqlite = {
-    .scheme = "sqlite",
     .open = driver_open,
     .close = driver_close,
     .ready = driver_ready,

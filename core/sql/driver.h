@@ -37,10 +37,9 @@ struct tide_sql_statement {
 };
 
 struct tide_sql_driver {
-    const char *scheme;  /* of the URL, without the colon */
     const char *dialect; /* names the schema files that are meant for it */
-    struct tide_sql_db *(*open)(uv_loop_t *loop, const struct tide_log *log, const char *rest,
-                                struct tide_err *err); /* rest: the URL behind "scheme:" */
+    struct tide_sql_db *(*open)(uv_loop_t *loop, const struct tide_log *log, const char *url,
+                                struct tide_err *err);
     void (*close)(struct tide_sql_db *db);
     bool (*ready)(struct tide_sql_db *db, struct tide_err *err);
 

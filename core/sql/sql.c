@@ -4,23 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/driver.h"
 #include "sql/driver.h"
 
-static const struct tide_sql_driver *const drivers[] = {&tide_sql_sqlite};
+static const struct tide_driver_choice drivers[] = {
+    {"sqlite", "sqlite:FILE", &tide_sql_sqlite, NULL},
+    {"mysql", "mysql://USER:PASSWORD@HOST/DATABASE", NULL, "sql-mysql"},
+};
 
 struct tide_sql_db *tide_sql_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                   struct tide_err *err)
 {
-    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
-        size_t len = strlen(drivers[i]->scheme);
+    const struct tide_sql_driver *driver =
+        tide_driver_find("sql", drivers, sizeof drivers / sizeof *drivers, url, err);
 
-        if (strncmp(url, drivers[i]->scheme, len) == 0 && url[len] == ':')
-            return drivers[i]->open(loop, log, url + len + 1, err);
-    }
-    /* Not the whole URL: it may carry a password. */
-    tide_err_set(err, TIDE_ERR_INVALID, false, "sql: no driver for the URL '%.*s...'; use sqlite:FILE",
-                 (int)strcspn(url, ":/@ "), url);
-    return NULL;
+    return driver ? driver->open(loop, log, url, err) : NULL;
 }
 
 void tide_sql_close(struct tide_sql_db *db)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/driver.h"
 #include "sql/sqlite_db.h"
 
 /* ---- the driver's calls ---- */
@@ -221,9 +222,10 @@ static bool set_up(struct db *db, uv_loop_t *loop, const char *path, struct tide
     return db->pool != NULL;
 }
 
-static struct tide_sql_db *db_open(uv_loop_t *loop, const struct tide_log *log, const char *path,
+static struct tide_sql_db *db_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                    struct tide_err *err)
 {
+    const char *path = tide_driver_location(url);
     struct db *db;
 
     if (!check_path(path, err))
@@ -272,7 +274,6 @@ static void db_close(struct tide_sql_db *base)
 }
 
 const struct tide_sql_driver tide_sql_sqlite = {
-    .scheme = "sqlite",
     .dialect = "sqlite",
     .open = db_open,
     .close = db_close,
