@@ -14,7 +14,9 @@ const char *tide_driver_location(const char *url)
 {
     const char *location = strchr(url, ':') + 1;
 
-    return strncmp(location, "///", 3) == 0 ? location + 2 : location;
+    if (strncmp(location, "//", 2) == 0)
+        return location[2] == '/' ? location + 2 : "";
+    return location;
 }
 
 /* The directory of the running executable; "." where the kernel doesn't tell. */

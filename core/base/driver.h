@@ -12,14 +12,13 @@
 
 struct tide_driver_choice {
     const char *scheme;  /* without the colon */
-    const char *example; /* of a whole URL, for messages */
-    const void *driver;  /* the feature's struct; NULL: in the module */
-    const char
-        *module; /* name of the module's file, without ".so"; it exports the driver as TIDE_MODULE_DRIVER */
+    const char *example; /* of a whole URL */
+    const void *driver;  /* the feature's struct; NULL: the module has it */
+    const char *module;  /* its file's name without ".so" */
 };
 
-#define TIDE_MODULE_DRIVER tide_module_driver /* declared as the feature's struct, with TIDE_MODULE_EXPORT   \
-                                               */
+/* A module declares its feature's driver struct: TIDE_MODULE_EXPORT const struct ... TIDE_MODULE_DRIVER. */
+#define TIDE_MODULE_DRIVER tide_module_driver
 #define TIDE_MODULE_EXPORT __attribute__((visibility("default")))
 
 /* The driver of `url`, NULL with err. `feature` begins the messages; they never hold the URL, which may carry
@@ -28,7 +27,8 @@ struct tide_driver_choice {
 const void *tide_driver_find(const char *feature, const struct tide_driver_choice *choices, size_t count,
                              const char *url, struct tide_err *err);
 
-/* What follows the scheme and its colon, without the two slashes of sqlite:///var/x. */
+/* The path in the URL of something local, such as sqlite:data/x.db or sqlite:///var/x.db; "" when the URL
+ * names a host. */
 const char *tide_driver_location(const char *url);
 
 #endif

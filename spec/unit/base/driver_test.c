@@ -63,6 +63,8 @@ static void the_location_follows_the_scheme(void **state)
     assert_string_equal(tide_driver_location("file:data/x"), "data/x");
     assert_string_equal(tide_driver_location("file:///var/x"), "/var/x");
     assert_string_equal(tide_driver_location("file:"), "");
+    assert_string_equal(tide_driver_location("file://host/x"), "");
+    assert_string_equal(tide_driver_location("file://"), "");
 }
 
 int main(void)

@@ -307,7 +307,7 @@ static void tells_of_a_file_that_is_missing_or_cut(void **state)
 
 static void opens_by_url(void **state)
 {
-    static const char *const bad[] = {"file:", "mongodb://x", "videos", "file://", "file:/proc/nope/x"};
+    static const char *const bad[] = {"file:", "ftp://x", "videos", "file://", "file:/proc/nope/x"};
     struct tide_err err;
     struct tide_blob_store *other;
     char text[128];
