@@ -6,7 +6,7 @@ CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core spec/unit -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tests run demo test bench check lint asan tsan docs format clean
+.PHONY: help setup build tests run demo test servers bench check lint asan tsan docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ demo: build ## one video through the HTTP API: upload, convert, e-mail, download
 
 test: tests ## run every test
 	@BUILD=$(BUILD) .ci/test
+
+servers: ## what the servers for tests and for the cluster demo need
+	@.ci/setup servers
+	@spec/servers/install $(BUILD)/servers
 
 bench: build ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate: one row)
 	@.ci/setup bench
