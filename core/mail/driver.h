@@ -5,6 +5,8 @@
 #ifndef TIDE_MAIL_DRIVER_H
 #define TIDE_MAIL_DRIVER_H
 
+#include <stdatomic.h>
+
 #include "mail/mail.h"
 
 struct tide_mail_backend;
@@ -14,13 +16,17 @@ struct tide_mail_envelope {
     char message_id[128];    /* with its angle brackets */
     const char *data;        /* the whole message, lines end with CRLF */
     size_t len;
+    const atomic_bool
+        *canceled; /* nobody waits any more: it may be given up, if that is certain to send nothing */
 };
 
 struct tide_mail_driver {
+    unsigned threads; /* deliveries at a time */
     struct tide_mail_backend *(*open)(const char *url, const struct tide_log *log, struct tide_err *err);
     void (*close)(struct tide_mail_backend *backend);
     bool (*ready)(struct tide_mail_backend *backend, struct tide_err *err);
-    /* True when the message is handed over durably, or had been before. Bounded in time. */
+    /* True when the message is handed over durably, or had been before. Bounded in time. An error that is not
+     * retryable is about this message: it can never be sent. */
     bool (*deliver)(struct tide_mail_backend *backend, const struct tide_mail_envelope *envelope,
                     struct tide_err *err);
 };

@@ -1,6 +1,7 @@
 /*
  * Sends e-mail. Everything on the loop thread. A driver is chosen by the URL's scheme:
- *   maildir:DIR   real messages (.eml content) in a maildir: tmp, fsync, rename to new (mail/maildir.c)
+ *   maildir:DIR      real messages (.eml content) in a maildir: tmp, fsync, rename to new (mail/maildir.c)
+ *   smtp:, smtps:    to a server, with TLS and sign-in (mail/smtp/, a module)
  * Messages are built once (mail/message.c) for every driver: RFC 5322, MIME, UTF-8.
  */
 #ifndef TIDE_MAIL_MAIL_H
@@ -19,7 +20,8 @@ struct tide_mail_message {
     const char *subject; /* UTF-8 */
     const char *text;    /* UTF-8, required */
     const char *html;    /* UTF-8, or NULL: then the message is text/plain alone */
-    /* What makes the message one: same id, same Message-ID; the maildir keeps one. NULL: random. */
+    /* What makes the message one: same id, same Message-ID. The maildir keeps one; an SMTP server takes it
+     * again, so that whoever must not repeat it has to note that it was sent. NULL: random. */
     const char *id;
 };
 
@@ -38,8 +40,8 @@ void tide_mailer_close(struct tide_mailer *mailer);
 /* Whether it can take messages. Blocks shortly; any thread, one at a time. */
 bool tide_mailer_ready(struct tide_mailer *mailer, struct tide_err *err);
 
-/* err NULL: handed over durably. Never inside the call. A message whose id was sent already succeeds without
- * a second one. */
+/* err NULL: handed over durably. Never inside the call. The maildir takes a message whose id was sent already
+ * without keeping a second one. An error that is not retryable says that this message can never be sent. */
 typedef void tide_mail_cb(void *arg, const struct tide_err *err);
 struct tide_mail_call;
 struct tide_mail_call *tide_mail_send(struct tide_mailer *mailer, const struct tide_mail_message *message,

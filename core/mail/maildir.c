@@ -269,6 +269,7 @@ static bool maildir_deliver(struct tide_mail_backend *backend, const struct tide
 }
 
 const struct tide_mail_driver tide_mail_maildir_driver = {
+    .threads = 2,
     .open = maildir_open,
     .close = maildir_close,
     .ready = maildir_ready,

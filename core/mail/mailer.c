@@ -8,7 +8,6 @@
 #include "mail/driver.h"
 #include "mail/mime.h"
 
-#define THREADS 2
 #define MAX_QUEUED 256
 #define MAX_MESSAGE (1024 * 1024)
 
@@ -28,7 +27,8 @@ struct tide_mail_call {
     struct tide_mail_envelope envelope;
     tide_mail_cb *cb;
     void *arg;
-    bool canceled, telling, failed;
+    atomic_bool canceled;
+    bool telling, failed;
     struct tide_err err;
 };
 
@@ -67,7 +67,7 @@ struct tide_mailer *tide_mailer_open(uv_loop_t *loop, const struct tide_log *log
     if (set_sender(mailer, default_from, err))
         mailer->backend = driver->open(url, log, err);
     if (mailer->backend)
-        mailer->pool = tide_pool_new(loop, "mail", THREADS, MAX_QUEUED, err);
+        mailer->pool = tide_pool_new(loop, "mail", driver->threads, MAX_QUEUED, err);
     if (mailer->pool)
         return mailer;
     tide_mailer_close(mailer);
@@ -95,6 +95,8 @@ static void work(struct tide_job *job)
     struct tide_mail_call *call = (struct tide_mail_call *)job;
     struct tide_mailer *mailer = call->mailer;
 
+    if (atomic_load(&call->canceled))
+        return; /* nobody will hear of it */
     call->failed = !mailer->driver->deliver(mailer->backend, &call->envelope, &call->err);
 }
 
@@ -132,6 +134,7 @@ static bool fill_call(struct tide_mail_call *call, struct tide_mail_message mess
     tide_mail_message_id(message.id, call->mailer->domain, call->envelope.message_id);
     call->envelope.data = call->data.data;
     call->envelope.len = call->data.len;
+    call->envelope.canceled = &call->canceled;
     return true;
 }
 

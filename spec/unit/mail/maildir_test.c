@@ -260,7 +260,7 @@ static void refuses_at_once_what_can_never_go(void **state)
 
 static void opens_by_url(void **state)
 {
-    static const char *const bad[] = {"maildir:", "smtp://user:secret@host", "x", "maildir:/proc/nope"};
+    static const char *const bad[] = {"maildir:", "pop3://user:secret@host", "x", "maildir:/proc/nope"};
     struct tide_err err = {0};
 
     (void)state;

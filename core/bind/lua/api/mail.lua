@@ -10,12 +10,15 @@ return {
       { name = "text", type = "string", doc = "UTF-8" },
       { name = "html", type = "string", optional = true, doc = "the same as HTML; `tide.template` escapes" },
       { name = "from", type = "string", optional = true, doc = "by default the setting `mail_from`" },
-      { name = "id", type = "string", optional = true, doc = "what makes it one: it is sent once, however often this is called with it" },
+      { name = "id", type = "string", optional = true,
+        doc = "what makes it one: the Message-ID follows from it. A maildir keeps one; with SMTP note that it was sent, and look before" },
     } } },
     returns = { { name = "ok", type = "boolean", lua = "true" } },
     fails = {
-      { "invalid", "an address, or control bytes in a header" }, { "full", "no space is left" },
-      { "unavailable", "it can't be handed over now; retryable" },
+      { "invalid", "an address, control bytes in a header, or the server refuses this message for good (5xx)" },
+      { "full", "no space is left" },
+      { "unavailable", "it can't be handed over now (no connection, 4xx); retryable" },
+      { "denied", "the server refuses the sign-in; retryable, as that can be mended" }, { "timeout", "the server is too slow; retryable" },
     },
     example = [[
 assert(tide.mail.send {
