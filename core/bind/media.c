@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "bind/blob.h"
 
 struct media_op;
@@ -150,6 +151,8 @@ static void on_done(void *arg, const struct tide_media_result *result, const str
         self->err = *err;
     else
         self->result = *result;
+    if (!err)
+        tide_fault("media.transcoded", NULL);
     tide_bind_file_end(self->from);
     if (self->to)
         (err ? tide_bind_file_close : tide_bind_file_end)(self->to);

@@ -1,9 +1,13 @@
 /* Publishing (queue/queue.h). Consumers are declared: declare.c, consumer.c. */
+#include <stdio.h>
+
+#include "base/fault.h"
 #include "bind/native.h"
 
 struct publish_op {
     struct tide_op op;
     struct tide_queue_call *call;
+    char queue[65];
     bool failed;
     struct tide_err err;
 };
@@ -33,6 +37,8 @@ static void on_published(void *arg, const struct tide_err *err)
     self->failed = err != NULL;
     if (err)
         self->err = *err;
+    else
+        tide_fault("queue.published", self->queue);
     tide_op_finish(&self->op);
 }
 
@@ -48,6 +54,7 @@ static int queue_publish(lua_State *L)
     message.delay_ms = (int64_t)luaL_optnumber(L, 3, 0);
     tide_bind_need(L, broker, "queue", "tide.Queue:publish");
     self = tide_op_new(L, &publish_type);
+    snprintf(self->queue, sizeof self->queue, "%s", message.queue);
     self->call = tide_queue_publish(broker, &message, on_published, self, &err);
     if (self->call)
         return tide_op_wait(L, &self->op);

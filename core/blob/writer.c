@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/utf8.h"
 #include "blob/store.h"
 
@@ -60,6 +61,17 @@ static bool append(struct tide_blob_writer *w)
     return w->job_len == 0 || driver->append(w->output, w->job_data, w->job_len, &w->job_err);
 }
 
+static bool commit(struct tide_blob_writer *w)
+{
+    if (!append(w))
+        return false;
+    tide_fault("blob.written", w->bucket);
+    if (!w->store->driver->commit(w->output, w->name, w->metadata, &w->job_err))
+        return false;
+    tide_fault("blob.committed", w->bucket);
+    return true;
+}
+
 static bool run_step(struct tide_blob_writer *w)
 {
     const struct tide_blob_driver *driver = w->store->driver;
@@ -70,7 +82,7 @@ static bool run_step(struct tide_blob_writer *w)
     case STEP_PATCH:
         return driver->patch(w->output, w->patch_offset, w->patch, w->patch_len, &w->job_err);
     case STEP_COMMIT:
-        return append(w) && driver->commit(w->output, w->name, w->metadata, &w->job_err);
+        return commit(w);
     case STEP_NOTHING:
     case STEP_DROP:
         break;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/driver.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "loop/pool.h"
 #include "mail/driver.h"
@@ -98,6 +99,8 @@ static void work(struct tide_job *job)
     if (atomic_load(&call->canceled))
         return; /* nobody will hear of it */
     call->failed = !mailer->driver->deliver(mailer->backend, &call->envelope, &call->err);
+    if (!call->failed)
+        tide_fault("mail.sent", NULL);
 }
 
 static void free_call(struct tide_mail_call *call)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/driver.h"
+#include "base/fault.h"
 #include "queue/driver.h"
 
 static const struct tide_driver_choice drivers[] = {
@@ -158,6 +159,7 @@ static void end(struct tide_delivery *delivery, const struct tide_queue_ending *
 
 void tide_delivery_ack(struct tide_delivery *delivery)
 {
+    tide_fault("queue.handled", delivery->queue);
     end(delivery, &(struct tide_queue_ending){.how = TIDE_QUEUE_ACK});
 }
 

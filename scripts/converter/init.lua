@@ -8,6 +8,16 @@ local shape = { video_fid = "id", mp3_fid = "id?", username = "string" }
 local video_queue, mp3_queue = tide.queue("video", shape), tide.queue("mp3", shape)
 local none = tide.json.null -- takes a key out of the metadata: a dead letter that is retried has its failure behind it
 
+-- Notes how a job goes on; never over COMPLETE, as a worker that was frozen for longer than its lease comes late.
+local function note(id, patch)
+  for _, state in ipairs { "PROGRESSING", "QUEUED", "SUBMITTED", "ERROR" } do
+    local changed, err = videos:annotate(id, patch, { state = state })
+    if changed ~= false then
+      return changed, err
+    end
+  end
+end
+
 -- A message that came twice finds the MP3 of the first time: its id follows from the video's.
 local function convert(video, owner)
   local id = tide.id.derive(video.id, "mp3")
@@ -18,7 +28,7 @@ local function convert(video, owner)
   assert(tide.media.transcode(video, mp3, {
     quality = config.quality, title = video.stem, max_duration = config.max_duration,
     on_progress = function(percent)
-      video:annotate { state = "PROGRESSING", percent = percent, code = none, reason = none }
+      note(video.id, { state = "PROGRESSING", percent = percent, code = none, reason = none })
     end,
   }))
   local stored, err = mp3:commit()
@@ -27,11 +37,14 @@ end
 
 -- The message goes to the dead letters: tell its owner why.
 local function failed(job, err)
-  return videos:annotate(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = none })
+  return note(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = none })
 end
 
 video_queue:consume({ concurrency = 1, attempts = 5, timeout = "25m", on_dead = failed }, function(job)
   local video = assert(videos:open(job.video_fid))
+  if not video.metadata.state then
+    assert(video:annotate { state = "QUEUED" }) -- a gateway of another system notes none
+  end
   local mp3_fid = convert(video, job.username)
   assert(mp3_queue:publish { video_fid = job.video_fid, mp3_fid = mp3_fid, username = job.username })
   assert(video:annotate { state = "COMPLETE", mp3_fid = mp3_fid, percent = 100, code = none, reason = none })

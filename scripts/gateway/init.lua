@@ -5,6 +5,7 @@ local respond = tide.respond
 local config = tide.config {
   auth_url = { "string", default = "http://127.0.0.1:5000", doc = "where the auth service listens" },
   max_upload = { "size", default = "5GiB", doc = "largest video" },
+  outbox = { "boolean", default = true, doc = "keep an upload whose message can't be sent now, and send it later; false: answer 503" },
 }
 local auth = tide.upstream(config.auth_url)
 local mp3s = tide.bucket "mp3s"
@@ -41,7 +42,7 @@ tide.route("POST /upload", { limit = { body = config.max_upload }, timeout = "6h
   local video = assert(jobs.create(part.filename, req.user))
   assert(tide.copy(part, video)) -- streamed; dropped when the client goes away
   assert(video:commit())
-  assert(jobs.submit(video.id, req.user))
+  assert(jobs.submit(video.id, req.user, config.outbox))
   local url = "/jobs/" .. video.id
   return respond.json(202, { job = video.id, video_fid = video.id, status_url = url }, { Location = url })
 end))

@@ -18,11 +18,11 @@ local function send(id, owner)
   return true
 end
 
--- True once the job will be done: its message is out, or the relay will send it. A queue that has no space may have none for
--- long, so that job is taken back, and failed.
-function jobs.submit(id, owner)
+-- True once the job will be done: its message is out, or, with an outbox, the relay will send it. Else the job is taken back, and
+-- failed; so it is when the queue has no space, as it may have none for long.
+function jobs.submit(id, owner, outbox)
   local sent, err = send(id, owner)
-  if not sent and err.code == "full" and videos:remove(id) then
+  if not sent and (err.code == "full" or not outbox) and videos:remove(id) then
     return nil, err
   end
   return true
@@ -39,7 +39,8 @@ local function describe(video)
   local m = video.metadata
   return {
     job = video.id, video_fid = video.id, name = video.name, length = video.length, username = video.owner,
-    state = m.state, percent = m.percent, mp3_fid = m.mp3_fid, code = m.code, reason = m.reason,
+    state = m.state or "QUEUED", -- a gateway of another system notes none
+    percent = m.percent, mp3_fid = m.mp3_fid, code = m.code, reason = m.reason,
   }
 end
 

@@ -2,15 +2,43 @@
 local config = tide.config {
   download_url = { "string", default = "http://127.0.0.1:8080/download", doc = "the gateway's address as its users see it" },
 }
+local videos, mp3s = tide.bucket "videos", tide.bucket "mp3s"
 local mp3_queue = tide.queue("mp3", { video_fid = "id", mp3_fid = "id", username = "string" })
+local none = tide.json.null
 
-mp3_queue:consume({ concurrency = 8, attempts = 10, timeout = "2m" }, function(job)
-  local facts = { fid = job.mp3_fid, url = config.download_url .. "?fid=" .. job.mp3_fid, username = job.username }
+-- Another system's converter knows neither owners nor the state of jobs: who asked for the MP3 gets it all the same.
+local function adopt(mp3, job)
+  local done = { state = "COMPLETE", mp3_fid = mp3.id, percent = 100, code = none, reason = none }
+  local told, err = videos:annotate(job.video_fid, done)
+  assert(told ~= nil, err) -- false: the video is gone already
+  assert(mp3:annotate { owner = job.username, video_fid = job.video_fid })
+end
+
+-- The e-mail is out. Another attempt would send it again: better wait in this one until the store takes the note.
+local function note(mp3)
+  repeat
+    local noted, err = mp3:annotate { mailed = math.floor(tide.now()) }
+    if noted == nil then
+      tide.log.warn("an e-mail is out and not noted", { mp3 = mp3.id, code = err.code, message = err.message })
+      tide.sleep "1s"
+    end
+  until noted ~= nil
+end
+
+mp3_queue:consume({ concurrency = 8, attempts = 10, timeout = "3m" }, function(job)
+  local mp3 = assert(mp3s:open(job.mp3_fid))
+  if mp3.metadata.mailed then
+    return -- the message came twice
+  elseif not mp3.owner then
+    adopt(mp3, job)
+  end
+  local facts = { fid = mp3.id, url = config.download_url .. "?fid=" .. mp3.id, username = job.username }
   assert(tide.mail.send {
-    id = job.mp3_fid, -- one e-mail a file, however often the message comes
+    id = mp3.id,
     to = job.username,
     subject = "MP3 Download",
     text = tide.template("mp3_ready.txt", facts),
     html = tide.template("mp3_ready.html", facts),
   })
+  note(mp3)
 end)

@@ -73,6 +73,21 @@ describe("converter", function()
     end)
   end)
 
+  it("turns no job back that is complete: it may have been frozen while another one did it", function()
+    local fid = store("hello.mp4", "hello")
+    assert(videos:annotate(fid, { state = "COMPLETE" }))
+    assert.equal("dead", app:deliver("video", job(fid)))
+    assert.same({ owner = OWNER, state = "COMPLETE" }, facts(fid))
+  end)
+
+  it("takes a message with fields that it doesn't know, about a video of which nothing is noted", function()
+    local fid = app:put("videos", { bytes = tide.spec.wav(1) }, {}) -- as another system's gateway leaves it
+    local message = job(fid)
+    message.priority = 7
+    assert.equal("done", app:deliver("video", message))
+    assert(mp3s:open(answers(fid)[1].mp3_fid, { owner = OWNER }))
+  end)
+
   describe("what can't be converted is a dead letter after one attempt, and its owner reads why:", function()
     local function dies(with, fid)
       assert.equal("dead", app:deliver("video", job(fid)))

@@ -128,6 +128,11 @@ describe("gateway", function()
       end
     end)
 
+    it("calls a job queued of which nothing is noted: another system's gateway does so", function()
+      local id = app:put("videos", VIDEO, { name = "clip.mp4", owner = ANNA[1] })
+      assert.equal("QUEUED", describe_job(id, anna).state)
+    end)
+
     it("describes a job in all its states", function()
       local id = upload(anna):json().job
       assert.same({ job = id, video_fid = id, name = "clip.mp4", length = #VIDEO.bytes, username = ANNA[1], state = "QUEUED" },
@@ -210,6 +215,16 @@ describe("gateway", function()
       app:tick()
       assert.equal(1, sent(id))
       assert.equal("QUEUED", describe_job(id, anna).state)
+    end)
+
+    it("keeps a job whose message can't be sent; without an outbox the job is taken back", function()
+      local too_long = ("x"):rep(2 * 1024 * 1024) -- no queue takes a message of this size
+      local kept, refused = kept_back(), kept_back()
+      assert.is_true(app:call("jobs", "submit", kept, too_long, true))
+      assert.equal("SUBMITTED", describe_job(kept, anna).state)
+      local _, err = app:call("jobs", "submit", refused, too_long, false)
+      assert.matches("a message of 2097", err.message, 1, true)
+      assert.equal(404, app:get("/jobs/" .. refused, { token = anna }).status)
     end)
 
     it("doesn't turn a job back that has gone on", function()

@@ -1,51 +1,106 @@
-local FID, VIDEO = ("a1"):rep(12), ("b2"):rep(12)
+local ANNA = "anna@example.com"
 
 describe("notification", function()
   local app = tide.spec.bundle("notification", { settings = { download_url = "https://mp3.example.com/download" } })
+  local videos, mp3s = tide.bucket "videos", tide.bucket "mp3s"
+  local video
+
+  setup(function()
+    video = app:put("videos", { bytes = "a video" }, { name = "clip.mp4", owner = ANNA, metadata = { state = "QUEUED" } })
+  end)
+
+  local function store(owner)
+    return app:put("mp3s", { bytes = "an MP3" }, { name = "clip.mp3", owner = owner })
+  end
 
   local function deliver(fid, to)
-    return app:deliver("mp3", { video_fid = VIDEO, mp3_fid = fid, username = to })
+    return app:deliver("mp3", { video_fid = video, mp3_fid = fid, username = to or ANNA })
+  end
+
+  local function mails_about(fid)
+    local found = {}
+    for _, mail in ipairs(tide.spec.mails()) do
+      found[#found + 1] = mail.text:find(fid, 1, true) and mail or nil
+    end
+    return found
   end
 
   it("mails the owner how to get the MP3, as text and as HTML", function()
-    assert.equal("done", deliver(FID, "anna@example.com"))
-    local mails = tide.spec.mails()
+    local fid = store(ANNA)
+    assert.equal("done", deliver(fid))
+    local mails = mails_about(fid)
     assert.equal(1, #mails)
-    assert.same({ "anna@example.com", "MP3 Download" }, { mails[1].to, mails[1].subject })
-    local url = "https://mp3.example.com/download?fid=" .. FID
-    assert.matches("File id: " .. FID, mails[1].text, 1, true)
+    assert.same({ ANNA, "MP3 Download" }, { mails[1].to, mails[1].subject })
+    local url = "https://mp3.example.com/download?fid=" .. fid
+    assert.matches("File id: " .. fid, mails[1].text, 1, true)
     assert.matches('curl -H "Authorization: Bearer <your-jwt-token>" "' .. url .. '"', mails[1].text, 1, true)
-    assert.matches("<code>" .. FID .. "</code>", mails[1].html, 1, true)
+    assert.matches("<code>" .. fid .. "</code>", mails[1].html, 1, true)
     assert.matches('&lt;your-jwt-token&gt;" "' .. url .. '"', mails[1].html, 1, true)
   end)
 
-  it("mails once, however often the message comes", function()
-    assert.equal("done", deliver(FID, "anna@example.com"))
-    assert.equal(1, #tide.spec.mails())
-    assert.equal("done", deliver(("a2"):rep(12), "anna@example.com"))
-    assert.equal(2, #tide.spec.mails())
+  it("mails once, however often the message comes, and notes when", function()
+    local fid, other = store(ANNA), store(ANNA)
+    local before = math.floor(tide.now())
+    assert.equal("done", deliver(fid))
+    local noted = mp3s:open(fid).metadata.mailed
+    assert.is_true(noted >= before and noted <= tide.now())
+    assert.equal("done", deliver(fid))
+    assert.equal("done", deliver(other))
+    assert.same({ 1, 1, noted }, { #mails_about(fid), #mails_about(other), mp3s:open(fid).metadata.mailed })
   end)
 
-  it("makes dead letters of malformed messages and addresses, and mails nobody", function()
+  it("mails nothing that is noted as mailed, whoever did it", function()
+    local fid = store(ANNA)
+    assert(mp3s:annotate(fid, { mailed = 1 }))
+    assert.equal("done", deliver(fid))
+    assert.equal(0, #mails_about(fid))
+  end)
+
+  -- What a converter of another system leaves.
+  it("gives an MP3 without owner to who asked for it, and completes the job", function()
+    local fid = store(nil)
+    assert.equal("done", deliver(fid))
+    assert(mp3s:open(fid, { owner = ANNA }))
+    assert.same({ owner = ANNA, state = "COMPLETE", percent = 100, mp3_fid = fid }, videos:open(video).metadata)
+    assert.equal(1, #mails_about(fid))
+  end)
+
+  it("does so too when the video is gone", function()
+    local fid = store(nil)
+    assert.equal("done", app:deliver("mp3", { video_fid = ("0"):rep(24), mp3_fid = fid, username = ANNA }))
+    assert(mp3s:open(fid, { owner = ANNA }))
+  end)
+
+  it("takes no MP3 from its owner", function()
+    local fid = store "bob@example.com"
+    deliver(fid)
+    assert(mp3s:open(fid, { owner = "bob@example.com" }))
+  end)
+
+  it("makes dead letters of malformed messages and addresses, and of MP3s that are gone, and mails nobody", function()
     local before = #tide.spec.mails()
-    for i, to in ipairs { "no address", "", "a@b.c\r\nBcc: all@example.com", "a@b.c, d@e.f" } do
-      assert.equal("dead", deliver(("%024x"):format(i), to))
+    for _, to in ipairs { "no address", "", "a@b.c\r\nBcc: all@example.com", "a@b.c, d@e.f" } do
+      assert.equal("dead", deliver(store(ANNA), to))
     end
-    for _, message in ipairs { "no JSON", "[1]", { video_fid = VIDEO, mp3_fid = FID }, { video_fid = VIDEO, mp3_fid = tide.json.null,
-      username = "anna@example.com" }, { video_fid = VIDEO, mp3_fid = "../x", username = "anna@example.com" } } do
+    assert.equal("dead", deliver(("0"):rep(24)))
+    for _, message in ipairs { "no JSON", "[1]", { video_fid = video, mp3_fid = store(ANNA) }, { video_fid = video,
+      mp3_fid = tide.json.null, username = ANNA }, { video_fid = video, mp3_fid = "../x", username = ANNA } } do
       assert.equal("dead", app:deliver("mp3", message))
     end
     assert.equal(before, #tide.spec.mails())
     local letters = app:dead_letters("mp3", { "code", "attempts" })
-    assert.same({ { code = "invalid", attempts = 1 }, { code = "bad_message", attempts = 1 } }, { letters[1], letters[#letters] })
+    assert.same({ code = "invalid", attempts = 1 }, letters[1])
+    assert.same({ code = "not_found", attempts = 1 }, letters[5])
+    assert.same({ code = "bad_message", attempts = 1 }, letters[#letters])
   end)
 
   it("escapes in HTML what it is told", function()
     local odd = tide.spec.bundle("notification", { settings = { download_url = 'https://mp3.example.com/"><script>' } })
     app:close()
-    assert.equal("done", odd:deliver("mp3", { video_fid = VIDEO, mp3_fid = ("c3"):rep(12), username = "anna@example.com" }))
-    local mails = tide.spec.mails()
-    assert.matches('&quot;&gt;&lt;script&gt;', mails[#mails].html, 1, true)
-    assert.is_nil(mails[#mails].html:find("<script>", 1, true))
+    local fid = store(ANNA)
+    assert.equal("done", odd:deliver("mp3", { video_fid = video, mp3_fid = fid, username = ANNA }))
+    local html = mails_about(fid)[1].html
+    assert.matches('&quot;&gt;&lt;script&gt;', html, 1, true)
+    assert.is_nil(html:find("<script>", 1, true))
   end)
 end)
