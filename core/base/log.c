@@ -1,7 +1,10 @@
 #include "base/log.h"
 
+#include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +26,7 @@ void tide_log_init(struct tide_log *log, int fd, enum tide_log_format format, en
     log->level = level;
     log->json = format == TIDE_LOG_JSON || (format == TIDE_LOG_AUTO && !terminal);
     log->color = !log->json && terminal;
+    log->batch = NULL;
     snprintf(log->process, sizeof log->process, "%s", process);
 }
 
@@ -147,25 +151,113 @@ static void format_human(const struct tide_log *log, struct tide_buf *buf, enum 
     tide_buf_putc(buf, '\n');
 }
 
+/* Appends one line. */
+static void put_event(const struct tide_log *log, struct tide_buf *buf, enum tide_log_level level,
+                      const char *event, const struct tide_log_field *fields, size_t count)
+{
+    size_t before = buf->len;
+
+    tide_buf_reserve(buf, USUAL_EVENT);
+    if (log->json)
+        format_json(log, buf, level_names[level], event, fields, count);
+    else
+        format_human(log, buf, level, event, fields, count);
+    if (buf->overflow) {
+        buf->overflow = false;
+        buf->len = before;
+        format_json(log, buf, level_names[level], "log event over 64 KiB dropped", NULL, 0);
+    }
+}
+
+static void put_out(const struct tide_log *log, const char *data, size_t len)
+{
+    ssize_t n = write(log->fd, data, len);
+
+    (void)n; /* a log that cannot be written has nobody to tell */
+}
+
 void tide_log_write(const struct tide_log *log, enum tide_log_level level, const char *event,
                     const struct tide_log_field *fields, size_t count)
 {
     struct tide_buf buf;
-    ssize_t n;
 
     if (!log || level < log->level)
         return;
     tide_buf_init(&buf, MAX_EVENT);
-    tide_buf_reserve(&buf, USUAL_EVENT);
-    if (log->json)
-        format_json(log, &buf, level_names[level], event, fields, count);
-    else
-        format_human(log, &buf, level, event, fields, count);
-    if (buf.overflow) {
-        tide_buf_reset(&buf);
-        format_json(log, &buf, level_names[level], "log event over 64 KiB dropped", NULL, 0);
-    }
-    n = write(log->fd, buf.data, buf.len);
-    (void)n; /* a log that cannot be written has nobody to tell */
+    put_event(log, &buf, level, event, fields, count);
+    tide_log_flush(log);
+    put_out(log, buf.data, buf.len);
     tide_buf_release(&buf);
+}
+
+/* ---- gathered lines ---- */
+
+struct tide_log_batch {
+    pthread_mutex_t lock;
+    struct tide_buf lines;
+};
+
+bool tide_log_batch_new(struct tide_log *log)
+{
+    log->batch = calloc(1, sizeof *log->batch);
+    if (!log->batch)
+        return false;
+    pthread_mutex_init(&log->batch->lock, NULL);
+    tide_buf_init(&log->batch->lines, PIPE_BUF + MAX_EVENT);
+    return true;
+}
+
+/* Writes the first bytes. What is longer than PIPE_BUF may mix in a pipe with what other processes write. */
+static void flush(const struct tide_log *log, size_t len)
+{
+    struct tide_buf *lines = &log->batch->lines;
+
+    if (len == 0)
+        return;
+    put_out(log, lines->data, len);
+    memmove(lines->data, lines->data + len, lines->len - len);
+    lines->len -= len;
+}
+
+void tide_log_flush(const struct tide_log *log)
+{
+    if (!log->batch)
+        return;
+    pthread_mutex_lock(&log->batch->lock);
+    flush(log, log->batch->lines.len);
+    pthread_mutex_unlock(&log->batch->lock);
+}
+
+void tide_log_batch_free(struct tide_log *log)
+{
+    if (!log->batch)
+        return;
+    tide_log_flush(log);
+    tide_buf_release(&log->batch->lines);
+    pthread_mutex_destroy(&log->batch->lock);
+    free(log->batch);
+    log->batch = NULL;
+}
+
+void tide_log_gather(const struct tide_log *log, enum tide_log_level level, const char *event,
+                     const struct tide_log_field *fields, size_t count)
+{
+    struct tide_buf *lines;
+    size_t before;
+
+    if (!log || !log->batch) {
+        tide_log_write(log, level, event, fields, count);
+        return;
+    }
+    if (level < log->level)
+        return;
+    lines = &log->batch->lines;
+    pthread_mutex_lock(&log->batch->lock);
+    before = lines->len;
+    put_event(log, lines, level, event, fields, count);
+    if (lines->len > PIPE_BUF)
+        flush(log, before);
+    if (lines->len > PIPE_BUF)
+        flush(log, lines->len);
+    pthread_mutex_unlock(&log->batch->lock);
 }

@@ -1,6 +1,7 @@
 /*
  * Structured log: one line an event, JSON or (on a terminal) human-readable. Any thread: an event is built
- * on the stack and written with one write(2). Callers never pass a password, token or secret.
+ * on the stack and written with one write(2), unless it is gathered. Callers never pass a password, token or
+ * secret.
  */
 #ifndef TIDE_BASE_LOG_H
 #define TIDE_BASE_LOG_H
@@ -18,7 +19,8 @@ struct tide_log {
     enum tide_log_level level; /* events below are dropped */
     bool json;
     bool color;
-    char process[24]; /* "supervisor", "worker-0", ... */
+    char process[24];             /* "supervisor", "worker-0", ... */
+    struct tide_log_batch *batch; /* NULL: nothing is gathered */
 };
 
 /* TIDE_LOG_AUTO: human-readable with colour when fd is a terminal, JSON otherwise. */
@@ -54,6 +56,16 @@ struct tide_log_field tide_log_json(const char *name, const char *json);
  * An event is cut at 64 KiB. log may be NULL (nothing is written). */
 void tide_log_write(const struct tide_log *log, enum tide_log_level level, const char *event,
                     const struct tide_log_field *fields, size_t count);
+
+/* As tide_log_write, for what is told of every request: the line may wait for the next flush, other event or
+ * PIPE_BUF bytes, which go out in one write(2). A process that is killed before takes it along. */
+void tide_log_gather(const struct tide_log *log, enum tide_log_level level, const char *event,
+                     const struct tide_log_field *fields, size_t count);
+/* Makes `log` and its copies gather. False: no memory. */
+bool tide_log_batch_new(struct tide_log *log);
+/* Writes what was gathered. Its owner calls it before it waits for anything. */
+void tide_log_flush(const struct tide_log *log);
+void tide_log_batch_free(struct tide_log *log); /* flushes */
 
 /* tide_log_event(log, TIDE_LOG_INFO, "worker started", tide_log_int("pid", pid), ...): at least one field. */
 #define tide_log_event(log, level, event, ...)                                                               \

@@ -214,17 +214,21 @@ static void report(struct exchange *exchange, struct tide_http_request *http)
         tide_metric_add(count_of(exchange), 1);
         tide_metric_observe(exchange->route->duration, (double)ns / 1e9);
     }
-    tide_log_event(bundle->config.services->log, TIDE_LOG_INFO, "request",
-                   tide_log_str("bundle", bundle->config.name),
-                   tide_log_str("generation", bundle->generation),
-                   tide_log_str("route", exchange->route ? exchange->route->spec : NULL),
-                   tide_log_str("method", tide_http_request_method(http)),
-                   tide_log_str("path", exchange->route ? NULL : tide_http_request_path(http)),
-                   tide_log_int("status", exchange->status), tide_log_seconds("seconds", ns),
-                   tide_log_int("bytes_in", tide_http_request_bytes_in(http)),
-                   tide_log_int("bytes_out", tide_http_request_bytes_out(http)),
-                   tide_log_str("address", tide_http_request_address(http)),
-                   tide_log_str("request_id", tide_http_request_id(http)));
+    const struct tide_log_field fields[] = {
+        tide_log_str("bundle", bundle->config.name),
+        tide_log_str("generation", bundle->generation),
+        tide_log_str("route", exchange->route ? exchange->route->spec : NULL),
+        tide_log_str("method", tide_http_request_method(http)),
+        tide_log_str("path", exchange->route ? NULL : tide_http_request_path(http)),
+        tide_log_int("status", exchange->status),
+        tide_log_seconds("seconds", ns),
+        tide_log_int("bytes_in", tide_http_request_bytes_in(http)),
+        tide_log_int("bytes_out", tide_http_request_bytes_out(http)),
+        tide_log_str("address", tide_http_request_address(http)),
+        tide_log_str("request_id", tide_http_request_id(http))};
+
+    tide_log_gather(bundle->config.services->log, TIDE_LOG_INFO, "request", fields,
+                    sizeof fields / sizeof *fields);
 }
 
 static void on_end(void *arg, struct tide_http_request *http)

@@ -108,13 +108,33 @@ static void inherit(struct worker *worker)
     }
 }
 
-static bool init(struct worker *worker, struct tide_err *err)
+static void on_flush(uv_prepare_t *handle)
+{
+    const struct worker *worker = handle->data;
+
+    tide_log_flush(&worker->log);
+}
+
+/* Lines are gathered for one turn of the loop. Of the handles that libuv calls before it waits, the first one
+ * is called last: servers add to what they write there. */
+static bool open_log(struct worker *worker)
 {
     char name[24];
 
-    uv_loop_init(&worker->loop);
     snprintf(name, sizeof name, "worker-%u", worker->index);
     tide_settings_log(&worker->settings, &worker->log, name);
+    uv_prepare_init(&worker->loop, &worker->flush);
+    worker->flush.data = worker;
+    uv_prepare_start(&worker->flush, on_flush);
+    uv_unref((uv_handle_t *)&worker->flush);
+    return tide_log_batch_new(&worker->log);
+}
+
+static bool init(struct worker *worker, struct tide_err *err)
+{
+    uv_loop_init(&worker->loop);
+    if (!open_log(worker))
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
     worker->hosted_count = worker->settings.bundle_count;
     worker->hosted = calloc(worker->hosted_count + 1, sizeof *worker->hosted);
     if (!worker->hosted)
@@ -297,6 +317,7 @@ int tide_worker_main(unsigned index)
     say_ready(&worker);
     uv_run(&worker.loop, UV_RUN_DEFAULT);
     clean = tide_services_close_loop(&worker.loop, &worker.log);
+    tide_log_batch_free(&worker.log);
     tide_metrics_unmap(worker.metrics);
     free(worker.hosted);
     tide_settings_release(&worker.settings);

@@ -46,6 +46,7 @@ static void close_stores(struct worker *worker)
     uv_close((uv_handle_t *)&worker->grace, NULL);
     uv_close((uv_handle_t *)&worker->poll, NULL);
     uv_close((uv_handle_t *)&worker->beat, NULL);
+    uv_close((uv_handle_t *)&worker->flush, NULL);
     tide_control_close(&worker->control);
 }
 

@@ -34,6 +34,7 @@ struct worker {
     size_t hosted_count;
     uv_signal_t term, interrupt;
     uv_timer_t grace, poll, beat;
+    uv_prepare_t flush;
     bool draining, finishing, closing;
     bool alone; /* drains by itself: nobody will tell it when the others have finished */
     bool told_idle;

@@ -108,6 +108,62 @@ static void an_event_has_a_limit(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void gathers_lines_until_they_are_due(void **state)
+{
+    struct tide_log_field field = tide_log_int("n", 1);
+    struct tide_log log;
+    const char *text;
+
+    (void)state;
+    tide_log_init(&log, ends[1], TIDE_LOG_JSON, TIDE_LOG_INFO, "worker-1");
+    tide_log_gather(&log, TIDE_LOG_INFO, "at once", &field, 1);
+    assert_non_null(strstr(logged(), "at once"));
+    assert_true(tide_log_batch_new(&log));
+    tide_log_gather(&log, TIDE_LOG_DEBUG, "too detailed", &field, 1);
+    tide_log_gather(&log, TIDE_LOG_INFO, "first", &field, 1);
+    assert_null(logged());
+    tide_log_flush(&log);
+    assert_non_null(strstr(logged(), "first"));
+    tide_log_flush(&log);
+    assert_null(logged());
+
+    tide_log_gather(&log, TIDE_LOG_INFO, "second", &field, 1);
+    tide_log_event(&log, TIDE_LOG_INFO, "third", tide_log_int("n", 2)); /* takes along what came before it */
+    text = strstr(logged(), "second");
+    assert_non_null(text);
+    assert_non_null(strstr(text, "third"));
+
+    tide_log_gather(&log, TIDE_LOG_INFO, "fourth", &field, 1);
+    tide_log_batch_free(&log);
+    assert_non_null(strstr(logged(), "fourth"));
+}
+
+static void gathers_no_more_than_a_pipe_keeps_together(void **state)
+{
+    static char large[10000];
+    struct tide_log_field field = tide_log_str("text", large);
+    struct tide_log log;
+    const char *text;
+
+    (void)state;
+    memset(large, 'x', sizeof large - 1);
+    tide_log_init(&log, ends[1], TIDE_LOG_JSON, TIDE_LOG_INFO, "worker-1");
+    assert_true(tide_log_batch_new(&log));
+    large[3000] = '\0';
+    tide_log_gather(&log, TIDE_LOG_INFO, "first", &field, 1);
+    tide_log_gather(&log, TIDE_LOG_INFO, "second", &field, 1);
+    text = logged();
+    assert_non_null(strstr(text, "first"));
+    assert_null(strstr(text, "second"));
+    large[3000] = 'x';
+    tide_log_gather(&log, TIDE_LOG_INFO, "third", &field, 1); /* longer than all that is gathered */
+    text = strstr(logged(), "second");
+    assert_non_null(text);
+    assert_non_null(strstr(text, "third"));
+    tide_log_batch_free(&log);
+    assert_null(logged());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +171,8 @@ int main(void)
         TEST(writes_words_for_people),
         TEST(drops_what_is_below_its_level),
         TEST(an_event_has_a_limit),
+        TEST(gathers_lines_until_they_are_due),
+        TEST(gathers_no_more_than_a_pipe_keeps_together),
     };
     return cmocka_run_group_tests_name("base/log", tests, NULL, NULL);
 }
