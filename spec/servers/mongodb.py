@@ -1,13 +1,11 @@
 """A server of MongoDB's protocol: mongod where there is one on the PATH, else SecantusDB from PyPI."""
-import pathlib
 import re
 import shutil
 import struct
 import subprocess
 
-from server import Failed, Server
+from server import BUILD, Failed, Server
 
-BUILD = pathlib.Path(__file__).resolve().parents[2] / "build" / "servers"
 SUBSTITUTE = BUILD / "venv" / "bin" / "secantusd-py"
 HELLO = b"\x10hello\0\x01\0\0\0" + b"\x02$db\0\x06\0\0\0admin\0"
 
@@ -24,7 +22,7 @@ class MongoDB(Server):
         if mongod:
             return [mongod, "--dbpath", data, "--port", self.port, "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25"], {}
         if not SUBSTITUTE.exists():
-            raise Failed("there is no mongod on the PATH and no substitute (spec/servers/install brings one); "
+            raise Failed("there is no mongod on the PATH and no substitute (make servers brings one); "
                          "MONGODB_URL names one that runs elsewhere")
         return [SUBSTITUTE, "--port", self.port, "--storage-path", data, "--sync-on-commit", "--cache-size", "256M",
                 "--oplog-max-entries", "1000"], {}

@@ -5,16 +5,21 @@ import re
 import signal
 import subprocess
 
-from server import Failed, Server, signal_process, wait_for_end
+from server import BUILD, Failed, Server, signal_process, wait_for_end
 
-HOMES = ["/usr/lib/rabbitmq"]
+UNPACKED = BUILD / "root"
 
 
-def home():
-    for place in HOMES:
-        if pathlib.Path(place, "bin/rabbitmq-server").exists():
-            return pathlib.Path(place)
-    raise Failed("RabbitMQ is not installed (Debian: rabbitmq-server); AMQP_URL names one that runs elsewhere")
+def root():
+    """Where the package is: installed, or unpacked by spec/servers/install."""
+    for place in (pathlib.Path("/"), UNPACKED):
+        if (place / "usr/lib/rabbitmq/bin/rabbitmq-server").exists():
+            return place
+    raise Failed("there is no RabbitMQ (make servers brings one); AMQP_URL names one that runs elsewhere")
+
+
+def program(name):
+    return root() / "usr/lib/rabbitmq/bin" / name
 
 
 class RabbitMQ(Server):
@@ -43,7 +48,9 @@ log.file = false
         (self.directory / "enabled_plugins").write_text("[rabbitmq_management].\n")
 
     def environment(self):
-        return {"HOME": str(self.directory), "RABBITMQ_NODENAME": f"tidemill{self.port}@localhost",
+        erlang = root() / "usr/lib/erlang/bin"
+        return {"HOME": str(self.directory), "PATH": f"{erlang}:{os.environ['PATH']}",
+                "RABBITMQ_NODENAME": f"tidemill{self.port}@localhost",
                 "RABBITMQ_MNESIA_BASE": str(self.directory / "data"), "RABBITMQ_LOG_BASE": str(self.directory),
                 "RABBITMQ_CONFIG_FILE": str(self.directory / "rabbitmq.conf"),
                 "RABBITMQ_CONF_ENV_FILE": "/dev/null", "RABBITMQ_ADVANCED_CONFIG_FILE": "/dev/null/none",
@@ -56,7 +63,7 @@ log.file = false
 
     def command(self):
         # This word makes its script become the server instead of staying in front of it, so that the pid is the server's.
-        return [home() / "bin/rabbitmq-server"], {**self.environment(), "RUNNING_UNDER_SYSTEMD": "true"}
+        return [program("rabbitmq-server")], {**self.environment(), "RUNNING_UNDER_SYSTEMD": "true"}
 
     def start(self):
         """Erlang would start an epmd that outlives it; ours is there first, and stop() knows its pid."""
@@ -69,7 +76,7 @@ log.file = false
         try:
             self.connect(self.epmd_port).close()
         except OSError:
-            self.spawn("epmd", (["epmd", "-port", self.epmd_port, "-address", "127.0.0.1"], {}))
+            self.spawn("epmd", (["epmd", "-port", self.epmd_port, "-address", "127.0.0.1"], self.environment()))
 
     def stop(self):
         super().stop()
@@ -84,7 +91,7 @@ log.file = false
 
     def control(self, *words):
         """rabbitmqctl on this server."""
-        return subprocess.run([home() / "bin/rabbitmqctl", *words], env={**os.environ, **self.environment()}).returncode
+        return subprocess.run([program("rabbitmqctl"), *words], env={**os.environ, **self.environment()}).returncode
 
     def url(self):
         user = f"tidemill:{self.password}@127.0.0.1"

@@ -12,6 +12,8 @@ import socket
 import subprocess
 import time
 
+BUILD = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("BUILD", "build") / "servers"  # spec/servers/install
+
 
 class Failed(Exception):
     """A server that could not be started or reached; the text says why."""
