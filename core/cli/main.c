@@ -20,6 +20,11 @@ static const struct tide_option test_options[] = {
     {"tag", 't', "TAG", "only tests with #TAG in their names (may be repeated)"},
     {"exclude-tag", 0, "TAG", "no tests with #TAG in their names (may be repeated)"},
     {"timeout", 0, "DURATION", "for one test; the run ends when it is over (2m)"},
+    {"sql", 0, "URL", "a database server: each file gets a database of its own there"},
+    {"queue", 0, "URL", "a broker: the queues of each file have a prefix of their own"},
+    {"blob", 0, "URL", "a MongoDB server: each file gets a database of its own there"},
+    {"mail", 0, "URL", "an SMTP server, which puts its mail into the directory of --maildir"},
+    {"maildir", 0, "DIR", "where the mail of --mail arrives"},
     {"keep", 0, NULL, "leave the backends, the log and the bundles of each file, and say where"},
     {0}};
 
@@ -57,10 +62,10 @@ static const struct tide_command commands[] = {
      tide_settings_options, tide_cli_check},
     {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
      routes_options, tide_settings_options, tide_cli_routes},
-    {"test", "[FILE|DIRECTORY|BUNDLE]...", 0, 1000,
-     "run specs (busted) inside the engine, on fresh embedded backends",
+    {"test", "[FILE|DIRECTORY|BUNDLE]...", 0, 1000, "run specs (busted) inside the engine, on fresh backends",
      "Without a word: all files *_spec.lua in spec/ and in the directory spec of each bundle. Prints TAP.\n"
-     "In a spec, tide.spec.bundle \"NAME\" runs a bundle; what waits just works in `it`.\n",
+     "In a spec, tide.spec.bundle \"NAME\" runs a bundle; what waits just works in `it`.\n"
+     "The backends are the embedded ones, whatever the settings say; the options name servers instead.\n",
      test_options, tide_settings_options, tide_cli_test},
     {"convert", "IN OUT", 2, 2, "convert one video or sound file to MP3", NULL, convert_options, NULL,
      tide_cli_convert},

@@ -119,10 +119,17 @@ static void put_list(struct tide_buf *json, const struct tide_cli *cli, const ch
 
 static void put_options(struct tide_buf *json, const struct tide_cli *cli)
 {
+    const char *maildir = tide_cli_value(cli, "maildir");
+
     tide_buf_puts(json, "{");
     put_list(json, cli, "filter", "filter");
     put_list(json, cli, "tags", "tag");
     put_list(json, cli, "exclude_tags", "exclude-tag");
+    if (maildir) {
+        tide_buf_puts(json, "\"maildir\":");
+        tide_buf_json(json, maildir, strlen(maildir));
+        tide_buf_puts(json, ",");
+    }
     tide_buf_printf(json, "\"color\":%s}", isatty(STDOUT_FILENO) && !getenv("NO_COLOR") ? "true" : "false");
 }
 
@@ -152,6 +159,9 @@ static int test(const struct tide_cli *cli, const struct tide_settings *settings
     struct tide_err err;
     int code;
 
+    if (!tide_cli_value(cli, "mail") != !tide_cli_value(cli, "maildir"))
+        return tide_cli_usage(cli,
+                              "--mail and --maildir go together: where mail is sent, and where it arrives");
     for (int i = 0; i < cli->argc; i++)
         if (!add_word(files, settings, cli->argv[i]))
             return tide_cli_usage(cli, "'%s' is no file, no directory and no bundle", cli->argv[i]);
@@ -165,6 +175,10 @@ static int test(const struct tide_cli *cli, const struct tide_settings *settings
     tide_buf_init(&options, 1 << 16);
     put_options(&options, cli);
     code = run_files(&(struct tide_spec_config){.settings = settings,
+                                                .backends = {.sql = tide_cli_value(cli, "sql"),
+                                                             .queue = tide_cli_value(cli, "queue"),
+                                                             .blob = tide_cli_value(cli, "blob"),
+                                                             .mail = tide_cli_value(cli, "mail")},
                                                 .options_json = options.data,
                                                 .timeout_ms = timeout_ms,
                                                 .keep = tide_cli_value(cli, "keep") != NULL},

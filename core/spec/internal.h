@@ -1,4 +1,4 @@
-/* What spec.c, app.c and look.c share: one run of one file. */
+/* What the files here share: one run of one file. */
 #ifndef TIDE_SPEC_INTERNAL_H
 #define TIDE_SPEC_INTERNAL_H
 
@@ -23,6 +23,7 @@ struct app {
 struct run {
     const struct tide_spec_config *config;
     char directory[64];            /* of the backends, the log and the bundles written by the spec */
+    char name[64];                 /* of what is ours on servers: a database, a prefix */
     struct tide_settings settings; /* config->settings with backends of our own */
     uv_loop_t loop;
     struct tide_log log;
@@ -32,9 +33,16 @@ struct run {
     struct app *apps;
     struct tide_spec_counts *counts;
     struct tide_watchdog *watchdog;
-    int64_t ahead_ms; /* how far the spec has moved the clock on */
+    int64_t ahead_ms;  /* how far the spec has moved the clock on */
+    bool has_database; /* `name` was made on the SQL server */
     bool over, good;
 };
+
+/* Settings with fresh backends: run->settings. Drop takes away again what was made on servers, once the
+ * services are closed and while the loop still runs. */
+TIDE_WARN_UNUSED bool tide_spec_backends_make(struct run *run, struct tide_err *err);
+void tide_spec_backends_drop(struct run *run);
+void tide_spec_backends_release(struct run *run);
 
 /* Each puts its functions into the table on top of the stack. */
 void tide_spec_app_functions(lua_State *L, struct run *run);

@@ -31,34 +31,7 @@ void tide_spec_register(lua_State *L, struct run *run, const luaL_Reg *functions
     }
 }
 
-/* ---- fresh backends ---- */
-
-static char *url_below(const struct run *run, const char *scheme, const char *name)
-{
-    char url[160];
-
-    snprintf(url, sizeof url, "%s%s/%s", scheme, run->directory, name);
-    return strdup(url);
-}
-
-static void make_settings(struct run *run)
-{
-    run->settings = *run->config->settings;
-    run->settings.data = url_below(run, "", "data");
-    run->settings.sql = url_below(run, "sqlite:", "data/sql.db");
-    run->settings.queue = url_below(run, "sqlite:", "data/queue.db");
-    run->settings.blob = url_below(run, "file:", "data/blobs");
-    run->settings.mail = url_below(run, "maildir:", "data/mail");
-}
-
-static void release_settings(struct run *run)
-{
-    free(run->settings.data);
-    free(run->settings.sql);
-    free(run->settings.queue);
-    free(run->settings.blob);
-    free(run->settings.mail);
-}
+/* ---- the directory and the services ---- */
 
 static bool make_directory(struct run *run, struct tide_err *err)
 {
@@ -101,9 +74,8 @@ static bool open_run(struct run *run, struct tide_err *err)
 
     if (!make_directory(run, err))
         return false;
-    make_settings(run);
     snprintf(log, sizeof log, "%s/log", run->directory);
-    return open_log(run, log, err) &&
+    return open_log(run, log, err) && tide_spec_backends_make(run, err) &&
            (run->watchdog = tide_watchdog_start(run->config->timeout_ms, log, err)) &&
            (run->metrics = tide_metrics_map(-1, err)) &&
            tide_services_open(&run->services, &run->settings, TIDE_WITH_ALL, &run->loop, &run->log,
@@ -117,7 +89,7 @@ static void close_run(struct run *run)
     tide_metrics_unmap(run->metrics);
     if (run->log.fd >= 0)
         close(run->log.fd);
-    release_settings(run);
+    tide_spec_backends_release(run);
     if (!*run->directory)
         return;
     if (run->config->keep)
@@ -222,6 +194,7 @@ bool tide_spec_run(const struct tide_spec_config *config, const char *file, stru
     }
     tide_bundle_free(run.spec);
     tide_services_close(&run.services);
+    tide_spec_backends_drop(&run);
     if (!tide_services_close_loop(&run.loop, &run.log) && ok)
         fail_line(&run, file, "leaves handles open");
     close_run(&run);

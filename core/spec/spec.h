@@ -2,18 +2,26 @@
  * Runs specs: `tidemill test`. Each file runs by busted in an unconfined Lua state of its own, as one task,
  * so that whatever waits just works in `it`. Beside it, in the same process and on the same loop, run the
  * bundles that the file asks for (tide.spec.bundle), each in its sandbox behind a listener on loopback, on
- * fresh embedded backends in a temporary directory. Nothing is faked: requests are HTTP, messages go through
- * the queue, files are files. Owns the loop while it runs. Used by the command line.
+ * fresh backends: files in a temporary directory, or what is its own on the servers given. Nothing is faked:
+ * requests are HTTP, messages go through the queue, files are files. Owns the loop while it runs. Used by the
+ * command line.
  */
 #ifndef TIDE_SPEC_SPEC_H
 #define TIDE_SPEC_SPEC_H
 
 #include "engine/settings.h"
 
+/* URLs of servers; NULL: embedded. Each file gets a database of its own on `sql` and `blob`, a prefix for its
+ * queues on `queue`. */
+struct tide_spec_backends {
+    const char *sql, *queue, *blob, *mail;
+};
+
 struct tide_spec_config {
     const struct tide_settings
-        *settings;            /* which bundles there are; the backends are replaced by fresh ones */
-    const char *options_json; /* for lua/runner.lua: {filter, tags, exclude_tags, color} */
+        *settings; /* which bundles there are; the backends are replaced by fresh ones */
+    struct tide_spec_backends backends;
+    const char *options_json; /* for lua/runner.lua: {filter, tags, exclude_tags, color, maildir} */
     int64_t timeout_ms;       /* for one test; over it the process ends with status 1 */
     bool keep;                /* leaves the temporary directory and names it */
 };

@@ -44,7 +44,7 @@ describe("tide.mail.send", function()
     end
   end)
 
-  it("sends what has the same id once, and what has none each time", function()
+  it("sends what has the same id once, and what has none each time #embedded", function()
     local before = count()
     for _ = 1, 3 do
       assert(send(mail { id = "job 1" }))
@@ -60,7 +60,7 @@ describe("tide.mail.send", function()
     end
   end)
 
-  it("sends it once, too, when it is asked for at the same time", function()
+  it("sends it once, too, when it is asked for at the same time #embedded", function()
     local before = count()
     local function once() return assert(send(mail { id = "at once" })) end
     tide.spec.together(once, once, once, once)
@@ -94,7 +94,7 @@ describe("tide.mail.send", function()
     assert.matches(at .. "the options must be a table", mistake(function() send "hello" end))
   end)
 
-  it("keeps a message that is being sent when its handler ends", function()
+  it("keeps a message that is being sent when its handler ends #embedded", function()
     local before = count()
     local app = tide.spec.bundle("post", { source = [[
       tide.route("GET /send", { timeout = "50ms" }, function()
@@ -109,7 +109,7 @@ describe("tide.mail.send", function()
     assert.matches("^x+%s*$", sent("many").text)
   end)
 
-  it("can be tried again when the maildir is not there", function() -- the last: it is gone
+  it("can be tried again when the maildir is not there #embedded", function() -- the last: it is gone
     assert(os.remove(tide.spec.data .. "/mail/tmp"))
     local ok, err = send(mail())
     assert.same({ nil, "unavailable", true }, { ok, err.code, err.retryable })

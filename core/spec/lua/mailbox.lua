@@ -65,16 +65,26 @@ local function parse(raw)
   return mail
 end
 
--- Oldest first, by the time of their files: those sent within a few milliseconds may be in any order.
-function mailbox.read(directory)
-  local list = {}
-  local names = assert(io.popen(("ls -tr '%s/new' 2>/dev/null"):format(directory)))
-  for name in names:lines() do
-    local file = assert(io.open(directory .. "/new/" .. name, "rb"))
-    list[#list + 1] = parse(file:read "*a")
-    file:close()
+-- The files of the messages, oldest first and by their names in a list, too.
+function mailbox.names(directory)
+  local names, pipe = {}, assert(io.popen(("ls -tr '%s/new' 2>/dev/null"):format(directory)))
+  for name in pipe:lines() do
+    names[#names + 1], names[name] = name, true
   end
-  names:close()
+  pipe:close()
+  return names
+end
+
+-- Oldest first, by the time of their files: those sent within a few milliseconds may be in any order. `before`: names to leave out.
+function mailbox.read(directory, before)
+  local list = {}
+  for _, name in ipairs(mailbox.names(directory)) do
+    if not before[name] then
+      local file = assert(io.open(directory .. "/new/" .. name, "rb"))
+      list[#list + 1] = parse(file:read "*a")
+      file:close()
+    end
+  end
   return list
 end
 

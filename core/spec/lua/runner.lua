@@ -137,7 +137,7 @@ end
 return function(file, directory, options_json, passed, failed, skipped)
   local options = cjson.decode(options_json)
   local busted = load_busted()
-  local spec = load("spec").new(directory)
+  local spec = load("spec").new(directory, options.maildir)
   local report = { passed = passed, failed = failed, skipped = skipped, number = passed + failed + skipped, file = file,
     color = options.color, log_at = 0 }
 

@@ -30,9 +30,12 @@ local function merged(base, over)
   return next(base) == nil and "{}" or cjson.encode(base)
 end
 
-function spec.new(directory)
+-- `maildir`: where mail arrives; nil: the embedded backend's own, which is new for every file
+function spec.new(directory, maildir)
   local self = { log_path = directory .. "/log", api = { data = directory .. "/data" } } -- data: where the backends keep theirs
   local blocks, written = { {} }, 0
+  maildir = maildir or directory .. "/data/mail"
+  local mail_before = mailbox.names(maildir)
 
   function self.enter()
     blocks[#blocks + 1] = {}
@@ -73,7 +76,7 @@ function spec.new(directory)
 
   -- The e-mails sent, oldest first: { to, from, subject, id, text, html, headers, raw }.
   function self.api.mails()
-    return mailbox.read(directory .. "/data/mail")
+    return mailbox.read(maildir, mail_before)
   end
 
   -- What was logged, a table an event; only those with this event's name when given.
