@@ -5,9 +5,11 @@
  * empty. Any thread.
  *
  * The test makes an empty file, POINT or POINT.SUBJECT, in the directory $TIDE_FAULTS. The first process to
- * come by removes it and gets SIGKILL, so each file kills once: blob.written.BUCKET     the bytes of a new
- * file are stored, the file is not yet visible blob.committed.BUCKET   it is visible, whoever waits for that
- * has not heard queue.published.QUEUE   the message is in the queue, its publisher has not heard
+ * come by removes it and gets SIGKILL, so each file kills once:
+ *
+ *   blob.written.BUCKET     the bytes of a new file are stored, the file is not yet visible
+ *   blob.committed.BUCKET   it is visible, whoever waits for that has not heard
+ *   queue.published.QUEUE   the message is in the queue, its publisher has not heard
  *   queue.handled.QUEUE     the handler has returned, the message is not acknowledged
  *   media.transcoded        the MP3 is written, but not committed
  *   mail.sent               the mail server has the e-mail, the script has not heard

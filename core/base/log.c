@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 
 #define MAX_EVENT (64 * 1024)
+#define FILE_BATCH (32 * 1024)
 #define USUAL_EVENT 511 /* bytes: most need no more */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -194,8 +196,17 @@ void tide_log_write(const struct tide_log *log, enum tide_log_level level, const
 
 struct tide_log_batch {
     pthread_mutex_t lock;
+    size_t limit; /* bytes of a write */
     struct tide_buf lines;
 };
+
+/* What is longer than PIPE_BUF may mix in a pipe with what other processes write; in a file it does not. */
+static size_t write_limit(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? FILE_BATCH : PIPE_BUF;
+}
 
 bool tide_log_batch_new(struct tide_log *log)
 {
@@ -203,11 +214,12 @@ bool tide_log_batch_new(struct tide_log *log)
     if (!log->batch)
         return false;
     pthread_mutex_init(&log->batch->lock, NULL);
-    tide_buf_init(&log->batch->lines, PIPE_BUF + MAX_EVENT);
+    log->batch->limit = write_limit(log->fd);
+    tide_buf_init(&log->batch->lines, log->batch->limit + MAX_EVENT);
     return true;
 }
 
-/* Writes the first bytes. What is longer than PIPE_BUF may mix in a pipe with what other processes write. */
+/* Writes the first bytes. */
 static void flush(const struct tide_log *log, size_t len)
 {
     struct tide_buf *lines = &log->batch->lines;
@@ -255,9 +267,9 @@ void tide_log_gather(const struct tide_log *log, enum tide_log_level level, cons
     pthread_mutex_lock(&log->batch->lock);
     before = lines->len;
     put_event(log, lines, level, event, fields, count);
-    if (lines->len > PIPE_BUF)
+    if (lines->len > log->batch->limit)
         flush(log, before);
-    if (lines->len > PIPE_BUF)
+    if (lines->len > log->batch->limit)
         flush(log, lines->len);
     pthread_mutex_unlock(&log->batch->lock);
 }

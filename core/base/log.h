@@ -58,7 +58,7 @@ void tide_log_write(const struct tide_log *log, enum tide_log_level level, const
                     const struct tide_log_field *fields, size_t count);
 
 /* As tide_log_write, for what is told of every request: the line may wait for the next flush, other event or
- * PIPE_BUF bytes, which go out in one write(2). A process that is killed before takes it along. */
+ * full batch, which goes out in one write(2). A process that is killed before takes it along. */
 void tide_log_gather(const struct tide_log *log, enum tide_log_level level, const char *event,
                      const struct tide_log_field *fields, size_t count);
 /* Makes `log` and its copies gather. False: no memory. */
