@@ -32,19 +32,6 @@ void tide_blob_list_release(struct tide_blob_list *list)
     *list = (struct tide_blob_list){0};
 }
 
-static void sweep_work(struct tide_job *job)
-{
-    struct tide_blob_store *store =
-        (struct tide_blob_store *)((char *)job - offsetof(struct tide_blob_store, sweep));
-
-    store->driver->sweep(store->backend, &store->stop_sweep);
-}
-
-static void ignore_done(struct tide_job *job)
-{
-    (void)job;
-}
-
 static void ignore_work(struct tide_job *job)
 {
     (void)job;
@@ -66,8 +53,8 @@ static bool start_pools(struct tide_blob_store *store, uv_loop_t *loop, struct t
     store->writers = tide_pool_new(loop, "blob-write", WRITE_THREADS, SIZE_MAX, err);
     if (!store->writers)
         return false;
-    store->sweep = (struct tide_job){.work = sweep_work, .done = ignore_done};
-    if (!tide_pool_submit(store->writers, &store->sweep, err))
+    store->sweeper = tide_blob_sweeper_new(store, loop, err);
+    if (!store->sweeper)
         return false;
     first = calloc(1, sizeof *first);
     if (!first)
@@ -106,9 +93,10 @@ void tide_blob_store_close(struct tide_blob_store *store)
     if (!store)
         return;
     assert(store->handles == 0);
-    atomic_store(&store->stop_sweep, true);
+    tide_blob_sweeper_stop(store->sweeper);
     tide_pool_free(store->readers);
     tide_pool_free(store->writers);
+    tide_blob_sweeper_free(store->sweeper);
     if (store->backend)
         store->driver->close(store->backend);
     free(store);

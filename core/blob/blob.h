@@ -3,7 +3,8 @@
  * date, metadata document). Used by scripts (bind/blob.c) and the media runner. Everything on the loop
  * thread; drivers do their blocking work on a pool of their own. A driver is chosen by the URL's scheme:
  *   file:DIR    files named by id below DIR/<bucket>/, and an index in SQLite (blob/file.c)
- * A file is visible only after its commit, which is durable: bytes and index are fsynced before the callback.
+ *   mongodb://  GridFS, also on FerretDB and shared with other clients (blob/gridfs/gridfs.h)
+ * A file is visible only after its commit, which is durable: bytes and index are synced before the callback.
  *
  * Every callback runs exactly once, never inside the call, unless its handle is closed first (then not at
  * all).
@@ -71,8 +72,9 @@ void tide_blob_writer_close(struct tide_blob_writer *writer);
 
 /* ---- read ---- */
 
-/* err NULL: `reader` is the caller's, to be closed. TIDE_ERR_NOT_FOUND. A file removed later stays
- * readable. */
+/* err NULL: `reader` is the caller's, to be closed. TIDE_ERR_NOT_FOUND. A file that is removed later stays
+ * readable with file:; with mongodb: its reads fail from then on with TIDE_ERR_NOT_FOUND, or give what was
+ * fetched before. */
 typedef void tide_blob_open_cb(void *arg, struct tide_blob_reader *reader, const struct tide_err *err);
 struct tide_blob_call; /* a call in flight, only to cancel it; gone once its callback ran */
 struct tide_blob_call *tide_blob_open(struct tide_blob_store *store, const char *bucket,

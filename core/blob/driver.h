@@ -30,11 +30,13 @@ struct tide_blob_driver {
     struct tide_blob_backend *(*open)(const char *url, const struct tide_log *log, struct tide_err *err);
     void (*close)(struct tide_blob_backend *backend);
     bool (*ready)(struct tide_blob_backend *backend, struct tide_err *err);
-    /* Removes what dead writers left. Runs once after the start; returns early when *stop is set. */
-    void (*sweep)(struct tide_blob_backend *backend, const atomic_bool *stop);
+    /* Removes what dead writers left. Runs after the start; returns early when *stop is set. The result is
+     * after how many ms to run it again, 0: not. */
+    int64_t (*sweep)(struct tide_blob_backend *backend, const atomic_bool *stop);
 
+    /* `shared`: others may write this id, too; else it is new. */
     struct tide_blob_output *(*create)(struct tide_blob_backend *backend, const char *bucket,
-                                       const struct tide_id *id, struct tide_err *err);
+                                       const struct tide_id *id, bool shared, struct tide_err *err);
     bool (*append)(struct tide_blob_output *output, const void *data, size_t len, struct tide_err *err);
     /* Within the first append, and within its first TIDE_BLOB_PATCH_MAX. */
     bool (*patch)(struct tide_blob_output *output, int64_t offset, const void *data, size_t len,

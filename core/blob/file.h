@@ -33,7 +33,7 @@ int tide_blob_files_shard(struct tide_blob_files *files, const char *bucket, con
 
 /* file_output.c */
 struct tide_blob_output *tide_blob_file_create(struct tide_blob_backend *backend, const char *bucket,
-                                               const struct tide_id *id, struct tide_err *err);
+                                               const struct tide_id *id, bool shared, struct tide_err *err);
 bool tide_blob_file_append(struct tide_blob_output *output, const void *data, size_t len,
                            struct tide_err *err);
 bool tide_blob_file_patch(struct tide_blob_output *output, int64_t offset, const void *data, size_t len,
@@ -45,6 +45,6 @@ void tide_blob_file_drop(struct tide_blob_output *output);
 bool tide_blob_file_probe(int tmp);
 
 /* file_sweep.c */
-void tide_blob_file_sweep(struct tide_blob_backend *backend, const atomic_bool *stop);
+int64_t tide_blob_file_sweep(struct tide_blob_backend *backend, const atomic_bool *stop);
 
 #endif

@@ -79,10 +79,11 @@ static bool open_output(struct file_output *out, struct tide_err *err)
 }
 
 struct tide_blob_output *tide_blob_file_create(struct tide_blob_backend *backend, const char *bucket,
-                                               const struct tide_id *id, struct tide_err *err)
+                                               const struct tide_id *id, bool shared, struct tide_err *err)
 {
     struct file_output *out = calloc(1, sizeof *out);
 
+    (void)shared; /* every writer has a file of its own */
     if (!out) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
         return NULL;

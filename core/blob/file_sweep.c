@@ -93,13 +93,13 @@ static void sweep_bucket(struct sweep *sweep, int dir, const char *name)
 }
 
 /* One process is enough: the others that start at the same time skip it. */
-void tide_blob_file_sweep(struct tide_blob_backend *backend, const atomic_bool *stop)
+int64_t tide_blob_file_sweep(struct tide_blob_backend *backend, const atomic_bool *stop)
 {
     struct sweep sweep = {.files = (struct tide_blob_files *)backend, .stop = stop};
     int lock = openat(sweep.files->tmp, ".sweep", O_CREAT | O_RDWR | O_CLOEXEC, 0640);
 
     if (lock < 0)
-        return;
+        return 0;
     if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
         for_each(&sweep, sweep.files->tmp, ".", sweep_file);
         for_each(&sweep, sweep.files->dir, ".", sweep_bucket);
@@ -108,4 +108,5 @@ void tide_blob_file_sweep(struct tide_blob_backend *backend, const atomic_bool *
                            tide_log_int("count", sweep.removed));
     }
     close(lock);
+    return 0;
 }

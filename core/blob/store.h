@@ -14,12 +14,19 @@ struct tide_blob_store {
     struct tide_pool *readers; /* apart, so that uploads in their fsync don't stop downloads */
     struct tide_pool *writers;
     size_t handles; /* writers, readers, sources and calls that were not closed */
-    struct tide_job sweep;
-    atomic_bool stop_sweep;
+    struct tide_blob_sweeper *sweeper;
 };
 
 /* False with err when the name is no bucket, or the pools are too far behind to begin something new. */
 bool tide_blob_store_admit(struct tide_blob_store *store, const char *bucket, struct tide_err *err);
+
+/* Runs the driver's sweep on the writers' pool, at once and whenever the driver wants it again. */
+struct tide_blob_sweeper *tide_blob_sweeper_new(struct tide_blob_store *store, uv_loop_t *loop,
+                                                struct tide_err *err);
+/* Before the pool is freed; NULL is ignored, as below. */
+void tide_blob_sweeper_stop(struct tide_blob_sweeper *sweeper);
+/* After it. The loop must then run once more. */
+void tide_blob_sweeper_free(struct tide_blob_sweeper *sweeper);
 
 /* Hands the next step of something admitted to a pool. Cannot fail: the pools' threads run since the start,
  * and what they have to do is bounded where it is admitted. */

@@ -21,6 +21,7 @@ struct tide_blob_writer {
     char bucket[TIDE_BLOB_BUCKET_MAX + 1];
     struct tide_id id;
     int64_t taken, flushed; /* bytes copied from the caller; bytes handed to the pool */
+    bool shared;            /* the id is the caller's */
     bool closed, committed;
     struct tide_err err; /* the first failure; nothing can be written after it */
 
@@ -55,7 +56,7 @@ static bool append(struct tide_blob_writer *w)
     const struct tide_blob_driver *driver = w->store->driver;
 
     if (!w->output)
-        w->output = driver->create(w->store->backend, w->bucket, &w->id, &w->job_err);
+        w->output = driver->create(w->store->backend, w->bucket, &w->id, w->shared, &w->job_err);
     if (!w->output)
         return false;
     return w->job_len == 0 || driver->append(w->output, w->job_data, w->job_len, &w->job_err);
@@ -267,6 +268,7 @@ struct tide_blob_writer *tide_blob_create(struct tide_blob_store *store, const c
     w->store = store;
     memcpy(w->bucket, bucket, strlen(bucket) + 1);
     w->id = id ? *id : tide_id_new();
+    w->shared = id != NULL;
     store->handles++;
     return w;
 }

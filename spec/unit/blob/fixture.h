@@ -11,7 +11,7 @@
 
 static uv_loop_t loop;
 static int files_before;
-static char root[64], url[96];
+static char root[64], url[256];
 static struct tide_blob_store *store;
 
 struct result {
@@ -76,6 +76,23 @@ static inline int teardown(void **state)
 {
     close_store();
     return remove_root(state);
+}
+
+/* Where the tests that hold for every driver run. */
+struct stage {
+    int (*setup)(void **state), (*teardown)(void **state);
+    int (*count)(void); /* ids of which something is stored */
+};
+static const struct stage *stage;
+
+static inline int setup_stage(void **state)
+{
+    return stage->setup(state);
+}
+
+static inline int teardown_stage(void **state)
+{
+    return stage->teardown(state);
 }
 
 static inline void wait_for(struct result *r)
@@ -282,5 +299,7 @@ static inline int count_files(void)
     nftw(root, count_entry, 16, FTW_PHYS);
     return files_seen;
 }
+
+static const struct stage on_disk = {setup, teardown, count_files};
 
 #endif

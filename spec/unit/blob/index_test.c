@@ -1,11 +1,11 @@
-#include "blob/fixture.h"
+#include "blob/server.h"
 
 /* ids[0] is the oldest. */
 static struct tide_id ids[10];
 
 static int setup_ten(void **state)
 {
-    if (setup(state))
+    if (setup_stage(state))
         return -1;
     for (int i = 0; i < 10; i++) {
         char metadata[80];
@@ -54,6 +54,27 @@ static void pages(void **state)
     assert_string_equal(find("videos", &query).code, TIDE_ERR_NOT_FOUND);
 }
 
+static void set_all_dates(void)
+{
+    char command[256];
+
+    if (server) {
+        mongoc_collection_t *files = collection("videos.files");
+        bson_t all = BSON_INITIALIZER,
+               *update = BCON_NEW("$set", "{", "uploadDate", BCON_DATE_TIME(1000), "}");
+
+        assert_true(mongoc_collection_update_many(files, &all, update, NULL, NULL, NULL));
+        bson_destroy(update);
+        mongoc_collection_destroy(files);
+        return;
+    }
+    snprintf(command, sizeof command,
+             "python3 -c 'import sqlite3; c = sqlite3.connect(\"%s/store/index.db\");"
+             "c.execute(\"UPDATE file SET uploaded = 1000\"); c.commit()'",
+             root);
+    assert_int_equal(system(command), 0);
+}
+
 /* Many files of one millisecond: no page may skip or repeat one. */
 static void pages_through_equal_times(void **state)
 {
@@ -61,16 +82,11 @@ static void pages_through_equal_times(void **state)
     size_t seen = 10, turns = 0;
     struct tide_id last;
     struct result r;
-    char command[256];
 
     (void)state;
     for (int i = 0; i < 40; i++)
         put("videos", NULL, 1, 1, 0, NULL);
-    snprintf(command, sizeof command,
-             "python3 -c 'import sqlite3; c = sqlite3.connect(\"%s/store/index.db\");"
-             "c.execute(\"UPDATE file SET uploaded = 1000\"); c.commit()'",
-             root);
-    assert_int_equal(system(command), 0);
+    set_all_dates();
     for (seen = 0; (r = find("videos", &query)).count > 0; seen += r.count, turns++) {
         for (size_t i = 1; i < r.count; i++)
             assert_true(strcmp(r.ids[i - 1].hex, r.ids[i].hex) > 0);
@@ -256,7 +272,7 @@ static void readers_close_at_any_moment(void **state)
     }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_ten, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_ten, teardown_stage)
 
 int main(void)
 {
@@ -273,5 +289,11 @@ int main(void)
         TEST(writers_close_at_any_moment),
         TEST(readers_close_at_any_moment),
     };
-    return cmocka_run_group_tests_name("blob/index", tests, NULL, NULL);
+    int failed;
+
+    stage = &on_disk;
+    failed = cmocka_run_group_tests_name("blob/index on file:", tests, NULL, NULL);
+    if (use_server("blob/index"))
+        failed += cmocka_run_group_tests_name("blob/index on mongodb:", tests, NULL, NULL);
+    return failed;
 }

@@ -1,0 +1,91 @@
+#include <string.h>
+
+#include "blob/gridfs/gridfs.h"
+
+#define DUPLICATE_KEY 11000
+
+/* The server's codes that mean more than "it didn't work". */
+static const struct {
+    uint32_t server;
+    const char *code;
+    bool retryable;
+} meanings[] = {
+    {DUPLICATE_KEY, TIDE_ERR_EXISTS, false},
+    {13, TIDE_ERR_DENIED, false},        /* Unauthorized */
+    {18, TIDE_ERR_DENIED, false},        /* AuthenticationFailed */
+    {11, TIDE_ERR_DENIED, false},        /* UserNotFound */
+    {14031, TIDE_ERR_FULL, true},        /* OutOfDiskSpace */
+    {12501, TIDE_ERR_FULL, true},        /* a quota */
+    {52, TIDE_ERR_INVALID, false},       /* DollarPrefixedFieldName */
+    {57, TIDE_ERR_INVALID, false},       /* DottedFieldName */
+    {10334, TIDE_ERR_INVALID, false},    /* BSONObjectTooLarge */
+    {6, TIDE_ERR_UNAVAILABLE, true},     /* HostUnreachable */
+    {7, TIDE_ERR_UNAVAILABLE, true},     /* HostNotFound */
+    {50, TIDE_ERR_TIMEOUT, true},        /* MaxTimeMSExpired */
+    {64, TIDE_ERR_UNAVAILABLE, true},    /* WriteConcernFailed */
+    {79, TIDE_ERR_UNAVAILABLE, true},    /* UnknownReplWriteConcern */
+    {89, TIDE_ERR_UNAVAILABLE, true},    /* NetworkTimeout */
+    {91, TIDE_ERR_UNAVAILABLE, true},    /* ShutdownInProgress */
+    {100, TIDE_ERR_UNAVAILABLE, true},   /* UnsatisfiableWriteConcern */
+    {112, TIDE_ERR_UNAVAILABLE, true},   /* WriteConflict */
+    {189, TIDE_ERR_UNAVAILABLE, true},   /* PrimarySteppedDown */
+    {262, TIDE_ERR_TIMEOUT, true},       /* ExceededTimeLimit */
+    {9001, TIDE_ERR_UNAVAILABLE, true},  /* SocketException */
+    {10058, TIDE_ERR_UNAVAILABLE, true}, /* LegacyNotPrimary */
+    {10107, TIDE_ERR_UNAVAILABLE, true}, /* NotWritablePrimary: also a member that is read-only */
+    {11600, TIDE_ERR_UNAVAILABLE, true}, /* InterruptedAtShutdown */
+    {11602, TIDE_ERR_UNAVAILABLE, true}, /* InterruptedDueToReplStateChange */
+    {13435, TIDE_ERR_UNAVAILABLE, true}, /* NotPrimaryNoSecondaryOk */
+    {13436, TIDE_ERR_UNAVAILABLE, true}, /* NotPrimaryOrSecondary */
+};
+
+static bool is_reply(const bson_error_t *error)
+{
+    return error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN;
+}
+
+/* Servers have no code of their own for these. */
+static bool says(const bson_error_t *error, const char *words)
+{
+    return strstr(error->message, words) != NULL;
+}
+
+static bool fail_reply(struct tide_err *err, const char *what, const bson_error_t *error)
+{
+    if (says(error, "No space left") || says(error, "space quota"))
+        return tide_err_set(err, TIDE_ERR_FULL, true, "gridfs: %s: %s", what, error->message);
+    if (says(error, "read-only") || says(error, "readOnly"))
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s: the server takes no writes: %s",
+                            what, error->message);
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (meanings[i].server == error->code)
+            return tide_err_set(err, meanings[i].code, meanings[i].retryable, "gridfs: %s: %s", what,
+                                error->message);
+    return tide_err_set(err, TIDE_ERR_INTERNAL, false, "gridfs: %s: %s (code %u)", what, error->message,
+                        error->code);
+}
+
+bool tide_gridfs_fail(struct tide_err *err, const char *what, const bson_error_t *error)
+{
+    bool credentials =
+        error->domain == MONGOC_ERROR_CLIENT && error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE;
+
+    if (is_reply(error))
+        return fail_reply(err, what, error);
+    if (credentials || error->domain == MONGOC_ERROR_SASL || error->domain == MONGOC_ERROR_SCRAM)
+        return tide_err_set(err, TIDE_ERR_DENIED, false, "gridfs: %s: %s", what, error->message);
+    if (error->domain == MONGOC_ERROR_STREAM || error->domain == MONGOC_ERROR_SERVER_SELECTION ||
+        error->domain == MONGOC_ERROR_CLIENT || error->domain == MONGOC_ERROR_POOL)
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s: %s", what, error->message);
+    return tide_err_set(err, TIDE_ERR_INTERNAL, false, "gridfs: %s: %s", what, error->message);
+}
+
+bool tide_gridfs_is_duplicate(const bson_error_t *error)
+{
+    return is_reply(error) && error->code == DUPLICATE_KEY;
+}
+
+bool tide_gridfs_is_network(const bson_error_t *error)
+{
+    return error->domain == MONGOC_ERROR_STREAM;
+}

@@ -1,0 +1,290 @@
+#include "blob/gridfs/gridfs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/driver.h"
+
+/* What a URL says itself goes first. */
+static const struct {
+    const char *name;
+    int32_t value;
+} defaults[] = {
+    {MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 5000},
+    {MONGOC_URI_CONNECTTIMEOUTMS, 5000},
+    {MONGOC_URI_SOCKETTIMEOUTMS, 20000},
+    {MONGOC_URI_WAITQUEUETIMEOUTMS, 10000},
+    {MONGOC_URI_MAXPOOLSIZE, 12}, /* the store's threads, and one for ready */
+};
+#define MAJORITY_MS 15000 /* how long a write waits for the other members */
+
+bson_oid_t tide_gridfs_oid(const struct tide_id *id)
+{
+    bson_oid_t oid;
+
+    bson_oid_init_from_string(&oid, id->hex);
+    return oid;
+}
+
+struct tide_id tide_gridfs_id(const bson_oid_t *oid)
+{
+    struct tide_id id;
+
+    bson_oid_to_string(oid, id.hex);
+    return id;
+}
+
+static void start_library(void)
+{
+    mongoc_init();
+    /* It would write to the standard error; what matters is in the errors. */
+    mongoc_log_set_handler(NULL, NULL);
+}
+
+__attribute__((destructor)) static void stop_library(void)
+{
+    mongoc_cleanup();
+}
+
+static void gridfs_close(struct tide_blob_backend *backend)
+{
+    struct tide_gridfs *gridfs = (struct tide_gridfs *)backend;
+
+    if (gridfs->clients)
+        mongoc_client_pool_destroy(gridfs->clients);
+    if (gridfs->uri)
+        mongoc_uri_destroy(gridfs->uri);
+    free(gridfs->prepared);
+    pthread_mutex_destroy(&gridfs->lock);
+    free(gridfs);
+}
+
+/* Nothing is lost by a server that fails over, or a file that isn't there yet on another. */
+static void make_safe(mongoc_uri_t *uri)
+{
+    mongoc_write_concern_t *concern = mongoc_write_concern_new();
+    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+
+    mongoc_write_concern_set_wmajority(concern, MAJORITY_MS);
+    mongoc_write_concern_set_journal(concern, true);
+    mongoc_uri_set_write_concern(uri, concern);
+    mongoc_uri_set_read_prefs_t(uri, primary);
+    mongoc_write_concern_destroy(concern);
+    mongoc_read_prefs_destroy(primary);
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+        if (!mongoc_uri_has_option(uri, defaults[i].name))
+            mongoc_uri_set_option_as_int32(uri, defaults[i].name, defaults[i].value);
+    if (!mongoc_uri_get_appname(uri))
+        mongoc_uri_set_appname(uri, "tidemill");
+}
+
+static struct tide_blob_backend *gridfs_open(const char *url, const struct tide_log *log,
+                                             struct tide_err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct tide_gridfs *gridfs = calloc(1, sizeof *gridfs);
+    bson_error_t error;
+
+    if (!gridfs) {
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
+        return NULL;
+    }
+    pthread_once(&once, start_library);
+    pthread_mutex_init(&gridfs->lock, NULL);
+    gridfs->log = log;
+    gridfs->uri = mongoc_uri_new_with_error(url, &error);
+    if (gridfs->uri)
+        gridfs->database = mongoc_uri_get_database(gridfs->uri);
+    if (!gridfs->uri)
+        tide_err_set(err, TIDE_ERR_INVALID, false, "gridfs: %s", error.message);
+    else if (!gridfs->database)
+        tide_err_set(err, TIDE_ERR_INVALID, false,
+                     "gridfs: the URL names no database (mongodb://HOST/DATABASE)");
+    if (gridfs->database) {
+        make_safe(gridfs->uri);
+        return (struct tide_blob_backend *)gridfs;
+    }
+    gridfs_close((struct tide_blob_backend *)gridfs);
+    return NULL;
+}
+
+/* Not at the start: the names of mongodb+srv: are looked up here, and the server may be down yet. */
+static mongoc_client_pool_t *clients_of(struct tide_gridfs *gridfs, struct tide_err *err)
+{
+    bson_error_t error;
+
+    pthread_mutex_lock(&gridfs->lock);
+    if (!gridfs->clients) {
+        gridfs->clients = mongoc_client_pool_new_with_error(gridfs->uri, &error);
+        if (gridfs->clients)
+            mongoc_client_pool_set_error_api(gridfs->clients, MONGOC_ERROR_API_VERSION_2);
+        else
+            tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s", error.message);
+    }
+    pthread_mutex_unlock(&gridfs->lock);
+    return gridfs->clients;
+}
+
+static mongoc_client_t *borrow(struct tide_gridfs *gridfs, struct tide_err *err)
+{
+    mongoc_client_pool_t *clients = clients_of(gridfs, err);
+    mongoc_client_t *client = clients ? mongoc_client_pool_pop(clients) : NULL;
+
+    if (clients && !client)
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true,
+                     "gridfs: no connection came free (maxPoolSize and waitQueueTimeoutMS in the URL)");
+    return client;
+}
+
+bool tide_gridfs_enter(struct tide_gridfs_bucket *bucket, struct tide_gridfs *gridfs, const char *name,
+                       struct tide_err *err)
+{
+    char collection[TIDE_BLOB_BUCKET_MAX + 8];
+
+    bucket->gridfs = gridfs;
+    bucket->name = name;
+    bucket->client = borrow(gridfs, err);
+    if (!bucket->client)
+        return false;
+    snprintf(collection, sizeof collection, "%s.files", name);
+    bucket->files = mongoc_client_get_collection(bucket->client, gridfs->database, collection);
+    snprintf(collection, sizeof collection, "%s.chunks", name);
+    bucket->chunks = mongoc_client_get_collection(bucket->client, gridfs->database, collection);
+    return true;
+}
+
+void tide_gridfs_leave(struct tide_gridfs_bucket *bucket)
+{
+    mongoc_collection_destroy(bucket->files);
+    mongoc_collection_destroy(bucket->chunks);
+    mongoc_client_pool_push(bucket->gridfs->clients, bucket->client);
+}
+
+static bool gridfs_ready(struct tide_blob_backend *backend, struct tide_err *err)
+{
+    struct tide_gridfs *gridfs = (struct tide_gridfs *)backend;
+    mongoc_client_t *client = borrow(gridfs, err);
+    bson_t *ping = BCON_NEW("ping", BCON_INT32(1));
+    bson_error_t error;
+    bool ok = false;
+
+    if (client) {
+        ok = mongoc_client_command_simple(client, gridfs->database, ping, NULL, NULL, &error) ||
+             tide_gridfs_fail(err, "ping", &error);
+        mongoc_client_pool_push(gridfs->clients, client);
+    }
+    bson_destroy(ping);
+    return ok;
+}
+
+/* ---- indexes ---- */
+
+static bool create_indexes(struct tide_gridfs_bucket *bucket, const mongoc_collection_t *collection,
+                           const bson_t *indexes, struct tide_err *err)
+{
+    const char *name = mongoc_collection_get_name((mongoc_collection_t *)collection);
+    bson_t command = BSON_INITIALIZER;
+    bson_error_t error;
+    bool ok;
+
+    BSON_APPEND_UTF8(&command, "createIndexes", name);
+    BSON_APPEND_ARRAY(&command, "indexes", indexes);
+    ok = mongoc_client_write_command_with_opts(bucket->client, bucket->gridfs->database, &command, NULL, NULL,
+                                               &error) ||
+         tide_gridfs_fail(err, "the indexes", &error);
+    bson_destroy(&command);
+    return ok;
+}
+
+/* Names and keys as every GridFS client makes them, and what tide_blob_find looks for. */
+static bool make_indexes(struct tide_gridfs_bucket *bucket, struct tide_err *err)
+{
+    bson_t *chunks = BCON_NEW("0", "{", "name", "files_id_1_n_1", "unique", BCON_BOOL(true), "key", "{",
+                              "files_id", BCON_INT32(1), "n", BCON_INT32(1), "}", "}");
+    bson_t *files =
+        BCON_NEW("0", "{", "name", "filename_1_uploadDate_1", "key", "{", "filename", BCON_INT32(1),
+                 "uploadDate", BCON_INT32(1), "}", "}", "1", "{", "name", "uploadDate_-1__id_-1", "key", "{",
+                 "uploadDate", BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "}", "2", "{", "name",
+                 "metadata.owner_1_uploadDate_-1__id_-1", "key", "{", "metadata.owner", BCON_INT32(1),
+                 "uploadDate", BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "}", "3", "{", "name",
+                 "metadata.state_1_uploadDate_-1__id_-1", "key", "{", "metadata.state", BCON_INT32(1),
+                 "uploadDate", BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "}");
+    bool ok = create_indexes(bucket, bucket->chunks, chunks, err) &&
+              create_indexes(bucket, bucket->files, files, err);
+
+    bson_destroy(chunks);
+    bson_destroy(files);
+    return ok;
+}
+
+/* Tells the sweep of all processes that there is such a bucket. */
+static bool enter_register(struct tide_gridfs_bucket *bucket, struct tide_err *err)
+{
+    mongoc_collection_t *all =
+        mongoc_client_get_collection(bucket->client, bucket->gridfs->database, TIDE_GRIDFS_REGISTER);
+    bson_t *which = BCON_NEW("_id", BCON_UTF8(bucket->name));
+    bson_t *what = BCON_NEW("$setOnInsert", "{", "swept", BCON_DATE_TIME(tide_clock_now_ms()), "}");
+    bson_t *opts = BCON_NEW("upsert", BCON_BOOL(true));
+    bson_error_t error;
+    bool ok = mongoc_collection_update_one(all, which, what, opts, NULL, &error) ||
+              tide_gridfs_is_duplicate(&error) || tide_gridfs_fail(err, "the register of buckets", &error);
+
+    mongoc_collection_destroy(all);
+    bson_destroy(which);
+    bson_destroy(what);
+    bson_destroy(opts);
+    return ok;
+}
+
+static bool is_prepared(struct tide_gridfs *gridfs, const char *name)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&gridfs->lock);
+    for (size_t i = 0; i < gridfs->prepared_count && !found; i++)
+        found = strcmp(gridfs->prepared[i], name) == 0;
+    pthread_mutex_unlock(&gridfs->lock);
+    return found;
+}
+
+static void note_prepared(struct tide_gridfs *gridfs, const char *name)
+{
+    void *more;
+
+    pthread_mutex_lock(&gridfs->lock);
+    more = realloc(gridfs->prepared, sizeof *gridfs->prepared * (gridfs->prepared_count + 1));
+    if (more) {
+        gridfs->prepared = more;
+        snprintf(gridfs->prepared[gridfs->prepared_count++], sizeof *gridfs->prepared, "%s", name);
+    }
+    pthread_mutex_unlock(&gridfs->lock);
+}
+
+bool tide_gridfs_prepare(struct tide_gridfs_bucket *bucket, struct tide_err *err)
+{
+    if (is_prepared(bucket->gridfs, bucket->name))
+        return true;
+    if (!make_indexes(bucket, err) || !enter_register(bucket, err))
+        return false;
+    note_prepared(bucket->gridfs, bucket->name);
+    return true;
+}
+
+TIDE_MODULE_EXPORT const struct tide_blob_driver TIDE_MODULE_DRIVER = {
+    .open = gridfs_open,
+    .close = gridfs_close,
+    .ready = gridfs_ready,
+    .sweep = tide_gridfs_sweep,
+    .create = tide_gridfs_create,
+    .append = tide_gridfs_append,
+    .patch = tide_gridfs_patch,
+    .commit = tide_gridfs_commit,
+    .drop = tide_gridfs_drop,
+    .open_input = tide_gridfs_open_input,
+    .read = tide_gridfs_read,
+    .close_input = tide_gridfs_close_input,
+    .find = tide_gridfs_find,
+    .annotate = tide_gridfs_annotate,
+    .remove = tide_gridfs_remove,
+};
