@@ -19,14 +19,7 @@ struct tide_sql_driver;
 struct tide_sql_db {
     const struct tide_sql_driver *driver;
     const struct tide_log *log;
-};
-
-struct tide_sql_call {
-    struct tide_sql_db *db;
-};
-
-struct tide_sql_tx {
-    struct tide_sql_db *db;
+    struct tide_sql_tx *txs; /* all that were not freed yet: sql/call.h */
 };
 
 struct tide_sql_statement {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/driver.h"
-#include "sql/driver.h"
+#include "sql/call.h"
 
 static const struct tide_driver_choice drivers[] = {
     {"sqlite", "sqlite:FILE", &tide_sql_sqlite, NULL},

@@ -37,25 +37,34 @@ static bool can_take(const struct db *db, struct tide_err *err)
     return true;
 }
 
+static void set_own(struct tide_sql_call *base)
+{
+    struct call *call = (struct call *)base;
+
+    call->lane = NULL;
+    atomic_init(&call->stop, false);
+}
+
 static struct tide_sql_call *run(struct tide_sql_db *base, struct tide_sql_tx *tx,
                                  const struct tide_sql_statement *statement, tide_sql_cb *cb, void *arg,
                                  struct tide_err *err)
 {
     struct db *db = (struct db *)base;
-    struct call *call;
+    struct tide_sql_call *call;
 
     if (!can_take(db, err))
         return NULL;
-    call = tide_sqlite_call_new(db, statement, err);
+    call = tide_sql_call_new(sizeof(struct call), base, statement, err);
     if (!call)
         return NULL;
-    call->tx = (struct tx *)tx;
+    set_own(call);
+    call->tx = tx;
     call->cb = cb;
     call->arg = arg;
-    assert(!call->tx || !call->tx->ending);
-    tide_sqlite_list_push(!tx && only_reads(statement->text) ? &db->reads : &db->writes, call);
+    assert(!tx || !tx->ending);
+    tide_sql_list_push(!tx && only_reads(statement->text) ? &db->reads : &db->writes, call);
     tide_sqlite_pump(db);
-    return &call->base;
+    return call;
 }
 
 static struct tide_sql_call *begin(struct tide_sql_db *base, tide_sql_begin_cb *cb, void *arg,
@@ -75,51 +84,43 @@ static struct tide_sql_call *begin(struct tide_sql_db *base, tide_sql_begin_cb *
         tide_err_errno(err, ENOMEM, "sqlite");
         return NULL;
     }
-    tx->base.db = base;
-    tx->next = db->txs;
-    db->txs = tx;
-    tide_sqlite_call_init(call, db, BEGIN, TIDE_SQL_TIMEOUT_MS);
-    call->tx = tx;
-    call->begin_cb = cb;
-    call->arg = arg;
-    tide_sqlite_list_push(&db->writes, call);
+    tide_sql_tx_init(&tx->base, base, &tx->end.base);
+    tide_sql_call_init(&call->base, base, TIDE_SQL_BEGIN, TIDE_SQL_TIMEOUT_MS);
+    set_own(&call->base);
+    call->base.tx = &tx->base;
+    call->base.begin_cb = cb;
+    call->base.arg = arg;
+    tide_sql_list_push(&db->writes, &call->base);
     tide_sqlite_pump(db);
     return &call->base;
 }
 
-struct tide_sql_call *tide_sqlite_tx_end(struct tide_sql_tx *base, bool commit, tide_sql_cb *cb, void *arg)
+static struct tide_sql_call *end(struct tide_sql_tx *tx, bool commit, tide_sql_cb *cb, void *arg)
 {
-    struct tx *tx = (struct tx *)base;
-    struct db *db = (struct db *)base->db;
-    struct call *call = &tx->end;
+    struct db *db = (struct db *)tx->db;
+    struct tide_sql_call *call = tide_sql_tx_ask_end(tx, commit, cb, arg);
 
-    assert(!tx->ending);
-    tx->ending = true;
-    tide_sqlite_call_init(call, db, END, TIDE_SQL_TIMEOUT_MS);
-    call->tx = tx;
-    call->commit = commit;
-    call->cb = cb;
-    call->arg = arg;
-    tide_sqlite_list_push(&db->writes, call);
+    set_own(call);
+    tide_sql_list_push(&db->writes, call);
     tide_sqlite_pump(db);
-    return &call->base;
+    return call;
 }
 
 static void cancel(struct tide_sql_call *base)
 {
     struct call *call = (struct call *)base;
     struct db *db = (struct db *)base->db;
-    bool waiting = !call->lane && !call->done;
+    bool waiting = !call->lane && !base->done;
 
-    call->detached = true;
-    if (call->kind == END) /* the transaction ends all the same */
+    base->detached = true;
+    if (base->kind == TIDE_SQL_END) /* the transaction ends all the same */
         return;
     atomic_store(&call->stop, true);
     if (!waiting)
         return;
-    tide_sqlite_list_remove(&db->writes, call);
-    tide_sqlite_list_remove(&db->reads, call);
-    tide_sqlite_call_finish(call);
+    tide_sql_list_remove(&db->writes, base);
+    tide_sql_list_remove(&db->reads, base);
+    tide_sql_call_finish(base);
     tide_sqlite_arm(db);
 }
 
@@ -244,15 +245,15 @@ static struct tide_sql_db *db_open(uv_loop_t *loop, const struct tide_log *log, 
     return &db->base;
 }
 
-static void drop(struct call_list *list)
+static void drop(struct tide_sql_call_list *list)
 {
     while (list->first) {
-        struct call *call = list->first;
+        struct tide_sql_call *call = list->first;
 
-        tide_sqlite_list_remove(list, call);
+        tide_sql_list_remove(list, call);
         if (!call->done)
-            tide_sqlite_call_refuse(call);
-        tide_sqlite_call_finish(call);
+            tide_sql_call_refuse(call);
+        tide_sql_call_finish(call);
     }
 }
 
@@ -262,14 +263,14 @@ static void db_close(struct tide_sql_db *base)
 
     db->closing = true;
     for (int i = 0; i < LANES; i++)
-        if (db->lanes[i].running && db->lanes[i].running->kind != END)
+        if (db->lanes[i].running && db->lanes[i].running->base.kind != TIDE_SQL_END)
             atomic_store(&db->lanes[i].running->stop, true);
     tide_pool_free(db->pool);
     drop(&db->late);
     drop(&db->reads);
     drop(&db->writes);
-    while (db->txs)
-        tide_sqlite_tx_free(db->txs);
+    while (base->txs)
+        tide_sql_tx_free(base->txs);
     db_free(db);
 }
 
@@ -281,7 +282,7 @@ const struct tide_sql_driver tide_sql_sqlite = {
     .run = run,
     .cancel = cancel,
     .begin = begin,
-    .end = tide_sqlite_tx_end,
+    .end = end,
     .run_sync = run_sync,
     .begin_sync = begin_sync,
     .end_sync = end_sync,
