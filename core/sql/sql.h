@@ -1,8 +1,15 @@
 /*
- * A relational database, prepared statements only. Everything on the loop thread; drivers keep blocking work
- * on a pool of their own. A driver is chosen by the URL's scheme: sqlite:FILE   SQLite in WAL mode
- * (sql/sqlite.c) A database is shared by worker processes; a busy one is waited for within the call's
- * timeout.
+ * A relational database, prepared statements only. Everything on the loop thread; drivers keep what blocks on
+ * a pool of their own. A driver is chosen by the URL's scheme:
+ *
+ *   sqlite:FILE    SQLite in WAL mode (sql/sqlite.c)
+ *   mysql://...    MySQL or MariaDB (sql/mysql/url.h tells what the URL may say)
+ *
+ * A database is shared by worker processes; a busy one is waited for within the call's timeout. A server may
+ * go away at any time: a statement that only reads (SELECT, VALUES, SHOW, DESCRIBE, EXPLAIN), outside a
+ * transaction, is run again once, on a new connection; so is one that the server has rolled back by itself.
+ * Everything else fails as unavailable: it may have been done. A call waits for 2 s for a server that can't
+ * be reached.
  */
 #ifndef TIDE_SQL_SQL_H
 #define TIDE_SQL_SQL_H
@@ -29,20 +36,22 @@ struct tide_sql_result {
     size_t columns, rows;
     char **names;                  /* columns */
     struct tide_sql_value *values; /* rows * columns, row by row */
-    int64_t affected;              /* rows changed by INSERT, UPDATE, DELETE */
-    int64_t last_id;               /* of the row inserted last */
+    int64_t affected;              /* rows that INSERT, UPDATE, DELETE met */
+    int64_t last_id;               /* of the row inserted; of several: the last (MySQL: the first) */
 };
 
+/* Fails for a URL that is wrong, and a file that can't be used; a server may be away: see tide_sql_ready. */
 struct tide_sql_db *tide_sql_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                   struct tide_err *err);
 void tide_sql_close(
     struct tide_sql_db *db); /* blocks until its pool is idle; open transactions are rolled back */
-/* Whether it answers. Blocks for 100 ms at most; any thread, one at a time, not beside the calls that block.
- */
+/* Whether it answers. Blocks for 100 ms (SQLite) or a few seconds; any thread, one at a time, not beside the
+ * calls that block. */
 bool tide_sql_ready(struct tide_sql_db *db, struct tide_err *err);
 
 /* err NULL: `result` is valid during the callback (move values out or copy). Codes: exists (a unique key),
- * invalid (the statement), limit (more than 10000 rows or 16 MiB), timeout, unavailable, full. */
+ * invalid (the statement), limit (more than 10000 rows or 16 MiB), too_large (a parameter), conflict (with
+ * another transaction; retryable), timeout, unavailable, full. */
 typedef void tide_sql_cb(void *arg, struct tide_sql_result *result, const struct tide_err *err);
 struct tide_sql_call; /* only to cancel; gone once its callback ran */
 
@@ -54,7 +63,9 @@ struct tide_sql_call *tide_sql_run(struct tide_sql_db *db, struct tide_sql_tx *t
 void tide_sql_call_cancel(
     struct tide_sql_call *call); /* the callback will not run; interrupts the statement */
 
-/* Begins a write transaction (SQLite: IMMEDIATE). tx is rolled back after 30 s without an end. */
+/* Begins a write transaction in which nothing that was read changes: SQLite has one at a time (IMMEDIATE),
+ * MySQL many (SERIALIZABLE), of which one may fail as a retryable conflict. tx is rolled back after 30 s
+ * without an end. When it was rolled back early, its statements and its commit fail as conflict. */
 typedef void tide_sql_begin_cb(void *arg, struct tide_sql_tx *tx, const struct tide_err *err);
 struct tide_sql_call *tide_sql_begin(struct tide_sql_db *db, tide_sql_begin_cb *cb, void *arg,
                                      struct tide_err *err);
@@ -62,7 +73,8 @@ struct tide_sql_call *tide_sql_begin(struct tide_sql_db *db, tide_sql_begin_cb *
 struct tide_sql_call *tide_sql_end(struct tide_sql_tx *tx, bool commit, tide_sql_cb *cb, void *arg,
                                    struct tide_err *err);
 
-/* Runs a script of statements split by the driver, in one transaction; blocks. For schema files at start. */
+/* Runs a script of statements split by the driver, in one transaction (in MySQL a CREATE or the like
+ * commits); blocks. */
 TIDE_WARN_UNUSED bool tide_sql_script(struct tide_sql_db *db, const char *script, struct tide_err *err);
 /* As tide_sql_run but blocks: command line and start only. result is the caller's (tide_sql_result_release).
  */

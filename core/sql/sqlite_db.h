@@ -41,7 +41,7 @@ struct db {
     struct tide_pool *pool;
     char *path;
     struct lane lanes[LANES];
-    struct tide_sqlite_conn *sync;  /* for what blocks; made at open */
+    struct tide_sqlite_conn *sync;           /* for what blocks; made at open */
     struct tide_sql_call_list writes, reads; /* waiting */
     struct tide_sql_call_list late;          /* outcome known, callback due at the next turn of the loop */
     struct tide_sql_tx *tx;                  /* holds the writing lane */

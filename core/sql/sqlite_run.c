@@ -252,10 +252,11 @@ static bool step_all(struct tide_sqlite_conn *conn, sqlite3_stmt *stmt, const ch
     int64_t changes = sqlite3_total_changes64(conn->db);
     int rc;
 
-    if (!take_names(&to, stmt, err))
-        return false;
     sqlite3_set_last_insert_rowid(conn->db, 0);
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+    rc = sqlite3_step(stmt); /* which prepares it anew when the schema has changed: other columns */
+    if ((rc == SQLITE_ROW || rc == SQLITE_DONE) && !take_names(&to, stmt, err))
+        return false;
+    for (; rc == SQLITE_ROW; rc = sqlite3_step(stmt))
         if (!take_row(&to, stmt, err))
             return false;
     if (rc != SQLITE_DONE)

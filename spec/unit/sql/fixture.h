@@ -1,4 +1,7 @@
-/* A loop and a database in a temporary directory, and calls that wait: what the tests of sql share. */
+/*
+ * A loop, a new database, and calls that wait: what the tests of sql share. The database is a file in a
+ * temporary directory; on the server of MYSQL_URL, whose user may make databases, it is one of that server.
+ */
 #ifndef SPEC_UNIT_SQL_FIXTURE_H
 #define SPEC_UNIT_SQL_FIXTURE_H
 
@@ -11,7 +14,10 @@ struct fixture {
     uv_loop_t loop;
     int files;
     struct tide_sql_db *db;
-    char dir[64], path[128], url[160];
+    char dir[64], path[128], url[512];
+    const char *server; /* NULL: SQLite */
+    char database[64];  /* on the server */
+    const char *key;    /* the type of a primary key that numbers the rows */
 };
 
 struct answer {
@@ -29,29 +35,79 @@ static inline void open_db(struct fixture *f)
         fail_msg("%s", err.message);
 }
 
-static inline int set_up(void **state)
+static inline struct fixture *new_fixture(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
 
+    f->files = loop_open(&f->loop);
+    *state = f;
+    return f;
+}
+
+static inline int set_up(void **state)
+{
+    struct fixture *f = new_fixture(state);
+
+    f->key = "INTEGER PRIMARY KEY";
     strcpy(f->dir, "/tmp/tide-sql-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->path, sizeof f->path, "%s/t.db", f->dir);
     snprintf(f->url, sizeof f->url, "sqlite:%s", f->path);
-    f->files = loop_open(&f->loop);
     open_db(f);
-    *state = f;
     return 0;
+}
+
+/* On a connection of its own, to the database that MYSQL_URL names. */
+static inline void command_server(struct fixture *f, const char *statement)
+{
+    struct tide_sql_result result;
+    struct tide_err err;
+    struct tide_sql_db *db = tide_sql_open(&f->loop, NULL, f->server, &err);
+
+    if (!db || !tide_sql_run_sync(db, statement, NULL, 0, &result, &err))
+        fail_msg("%s: %s", statement, err.message);
+    tide_sql_result_release(&result);
+    tide_sql_close(db);
+}
+
+static inline int set_up_server(void **state)
+{
+    struct fixture *f = new_fixture(state);
+    char command[128];
+    const char *name;
+
+    f->server = getenv("MYSQL_URL");
+    f->key = "INTEGER AUTO_INCREMENT PRIMARY KEY";
+    snprintf(f->database, sizeof f->database, "tide_test_%d", (int)getpid());
+    snprintf(command, sizeof command, "CREATE DATABASE %s", f->database);
+    command_server(f, command);
+    name = strrchr(f->server, '/') + 1;
+    snprintf(f->url, sizeof f->url, "%.*s%s%s", (int)(name - f->server), f->server, f->database,
+             name + strcspn(name, "?"));
+    open_db(f);
+    return 0;
+}
+
+static inline void remove_database(struct fixture *f)
+{
+    char command[128];
+
+    if (f->server) {
+        snprintf(command, sizeof command, "DROP DATABASE %s", f->database);
+        command_server(f, command);
+        return;
+    }
+    snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
+    assert_int_equal(system(command), 0);
 }
 
 static inline int tear_down(void **state)
 {
     struct fixture *f = *state;
-    char command[128];
 
     tide_sql_close(f->db);
+    remove_database(f);
     loop_close(&f->loop, f->files);
-    snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
-    assert_int_equal(system(command), 0);
     free(f);
     return 0;
 }

@@ -3,66 +3,6 @@
 
 #include "sql/fixture.h"
 
-static void test_values_come_back_as_they_went(void **state)
-{
-    struct fixture *f = *state;
-    struct tide_sql_value in[] = {{.type = TIDE_SQL_NULL},
-                                  integer(INT64_MIN),
-                                  {.type = TIDE_SQL_NUMBER, .number = 0.1},
-                                  text(""),
-                                  text("x")};
-    char bytes[] = {'a', 0, (char)0xff, 'b'};
-    struct answer a;
-
-    in[4].text = bytes;
-    in[4].len = sizeof bytes;
-    assert_string_equal(run_in(f, NULL, &a, "SELECT ? AS n, ? AS i, ? AS d, ? AS e, ? AS b", in, 5), "ok");
-    assert_int_equal(a.result.rows, 1);
-    assert_int_equal(a.result.columns, 5);
-    assert_string_equal(a.result.names[4], "b");
-    assert_int_equal(a.result.values[0].type, TIDE_SQL_NULL);
-    assert_true(a.result.values[1].integer == INT64_MIN);
-    assert_int_equal(a.result.values[1].type, TIDE_SQL_INT);
-    assert_true(a.result.values[2].number == 0.1);
-    assert_int_equal(a.result.values[2].type, TIDE_SQL_NUMBER);
-    assert_int_equal(a.result.values[3].type, TIDE_SQL_TEXT);
-    assert_int_equal(a.result.values[3].len, 0);
-    assert_string_equal(a.result.values[3].text, "");
-    assert_int_equal(a.result.values[4].len, sizeof bytes);
-    assert_memory_equal(a.result.values[4].text, bytes, sizeof bytes);
-    tide_sql_result_release(&a.result);
-}
-
-static void test_affected_and_last_id(void **state)
-{
-    struct fixture *f = *state;
-    struct answer a;
-
-    assert_string_equal(run(f, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)"), "ok");
-    assert_string_equal(run_in(f, NULL, &a, "INSERT INTO t (v) VALUES ('a'), ('b'), ('c')", NULL, 0), "ok");
-    assert_int_equal(a.result.affected, 3);
-    assert_int_equal(a.result.last_id, 3);
-    assert_string_equal(run_in(f, NULL, &a, "UPDATE t SET v = 'z' WHERE id < 3", NULL, 0), "ok");
-    assert_int_equal(a.result.affected, 2);
-    assert_int_equal(a.result.last_id, 0);
-    assert_string_equal(run_in(f, NULL, &a, "CREATE TABLE u (id INTEGER)", NULL, 0), "ok");
-    assert_int_equal(a.result.affected, 0);
-    assert_string_equal(run_in(f, NULL, &a, "DELETE FROM t WHERE id = 9", NULL, 0), "ok");
-    assert_int_equal(a.result.affected, 0);
-    assert_int_equal(number(f, "SELECT count(*) FROM t"), 3);
-}
-
-static void test_unique_violation_is_exists(void **state)
-{
-    struct fixture *f = *state;
-
-    run(f, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE, w TEXT NOT NULL)");
-    assert_string_equal(run(f, "INSERT INTO t VALUES (1, 'a', 'w')"), "ok");
-    assert_string_equal(run(f, "INSERT INTO t VALUES (1, 'b', 'w')"), TIDE_ERR_EXISTS);
-    assert_string_equal(run(f, "INSERT INTO t VALUES (2, 'a', 'w')"), TIDE_ERR_EXISTS);
-    assert_string_equal(run(f, "INSERT INTO t VALUES (3, 'c', NULL)"), TIDE_ERR_INVALID);
-}
-
 static void expect_invalid(struct fixture *f, const char *statement, const char *part)
 {
     struct answer a;
@@ -140,48 +80,6 @@ static void test_returning_over_the_limit_writes_nothing(void **state)
     assert_int_equal(number(f, "SELECT count(*) FROM t"), 0);
     assert_int_equal(number(f, "INSERT INTO t VALUES (7) RETURNING i"), 7);
     assert_int_equal(number(f, "SELECT count(*) FROM t"), 1);
-}
-
-#define ENDLESS "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-
-static void test_a_statement_stops_at_its_timeout(void **state)
-{
-    struct fixture *f = *state;
-    int64_t started = tide_clock_monotonic_ms();
-    struct answer a = {0};
-    struct tide_err err;
-
-    assert_non_null(tide_sql_run(f->db, NULL, ENDLESS, NULL, 0, 100, on_answer, &a, &err));
-    wait_for(f, &a.called);
-    assert_string_equal(a.err.code, TIDE_ERR_TIMEOUT);
-    assert_true(a.err.retryable);
-    assert_in_range(tide_clock_monotonic_ms() - started, 95, 3000);
-    assert_int_equal(number(f, "SELECT 5"), 5);
-}
-
-static void test_cancel_interrupts_and_is_silent(void **state)
-{
-    struct fixture *f = *state;
-    struct answer running[3] = {0}, waiting = {0};
-    struct tide_sql_call *calls[4];
-    struct tide_err err;
-    int64_t started = tide_clock_monotonic_ms();
-
-    for (int i = 0; i < 3; i++)
-        calls[i] = tide_sql_run(f->db, NULL, "SELECT * FROM (" ENDLESS ")", NULL, 0, 60000, on_answer,
-                                &running[i], &err);
-    calls[3] = tide_sql_run(f->db, NULL, "SELECT 1", NULL, 0, 60000, on_answer, &waiting, &err);
-    for (int i = 0; i < 20; i++) {
-        uv_run(&f->loop, UV_RUN_NOWAIT);
-        usleep(1000);
-    }
-    for (int i = 3; i >= 0; i--)
-        tide_sql_call_cancel(calls[i]);
-    assert_int_equal(number(f, "SELECT 5"), 5); /* the connections are free again */
-    assert_true(tide_clock_monotonic_ms() - started < 10000);
-    for (int i = 0; i < 3; i++)
-        assert_false(running[i].called);
-    assert_false(waiting.called);
 }
 
 static void test_waiting_for_a_connection_has_the_timeout_too(void **state)
@@ -265,30 +163,32 @@ static void test_another_process_leaves_the_log(void **state)
     close(go[1]);
 }
 
-static void test_foreign_keys_hold(void **state)
+/* There is one writer. */
+static void test_transactions_come_one_at_a_time(void **state)
 {
     struct fixture *f = *state;
+    struct tide_sql_tx *first;
+    struct begun second = {0};
+    struct answer alone = {0}, last = {0};
+    struct tide_err err;
 
-    run(f, "CREATE TABLE p (id INTEGER PRIMARY KEY)");
-    run(f, "CREATE TABLE c (p INTEGER NOT NULL REFERENCES p(id))");
-    assert_string_equal(run(f, "INSERT INTO c VALUES (1)"), TIDE_ERR_INVALID);
-}
-
-static void test_more_statements_than_the_cache_holds(void **state)
-{
-    struct fixture *f = *state;
-    char statement[64];
-
-    for (int round = 0; round < 2; round++)
-        for (int i = 0; i < 150; i++) {
-            snprintf(statement, sizeof statement, "SELECT %d + 1", i);
-            assert_int_equal(number(f, statement), i + 1);
-        }
-    run(f, "CREATE TABLE t (i INTEGER)");
-    assert_int_equal(number(f, "SELECT count(*) FROM t"), 0);
-    run(f, "ALTER TABLE t ADD COLUMN j INTEGER"); /* cached statements see it */
-    run(f, "INSERT INTO t VALUES (1, 2)");
-    assert_int_equal(number(f, "SELECT count(*) FROM t"), 1);
+    assert_string_equal(run(f, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)"), "ok");
+    first = begin_tx(f);
+    assert_non_null(tide_sql_begin(f->db, on_begun, &second, &err));
+    assert_non_null(
+        tide_sql_run(f->db, NULL, "INSERT INTO t (v) VALUES ('alone')", NULL, 0, 0, on_answer, &alone, &err));
+    assert_string_equal(run_in(f, first, NULL, "INSERT INTO t (v) VALUES ('first')", NULL, 0), "ok");
+    assert_false(second.called);
+    assert_false(alone.called);
+    assert_string_equal(end_tx(f, first, true), "ok");
+    wait_for(f, &second.called);
+    assert_false(alone.called);
+    assert_non_null(tide_sql_end(second.tx, true, on_answer, &last, &err));
+    wait_for(f, &alone.called);
+    assert_true(last.called);
+    assert_int_equal(number(f, "SELECT count(*) FROM t"), 2);
+    tide_sql_result_release(&alone.result);
+    tide_sql_result_release(&last.result);
 }
 
 static void test_urls(void **state)
@@ -336,65 +236,21 @@ static void test_a_file_that_is_no_database(void **state)
     assert_non_null(strstr(err.message, path));
 }
 
-static void test_sync_calls(void **state)
-{
-    struct fixture *f = *state;
-    struct tide_sql_value id = integer(2);
-    struct tide_sql_result result;
-    struct tide_err err;
-
-    assert_true(tide_sql_script(f->db,
-                                "CREATE TABLE t (i INTEGER);\nINSERT INTO t VALUES (1);\n"
-                                "INSERT INTO t VALUES (2); -- end\n",
-                                &err));
-    assert_true(tide_sql_run_sync(f->db, "SELECT i FROM t WHERE i = ?", &id, 1, &result, &err));
-    assert_int_equal(result.rows, 1);
-    tide_sql_result_release(&result);
-    assert_false(
-        tide_sql_script(f->db, "INSERT INTO t VALUES (3);\n\nINSERT INTO nowhere VALUES (4);", &err));
-    assert_non_null(strstr(err.message, "statement 2 (line 3)"));
-    assert_int_equal(number(f, "SELECT count(*) FROM t"), 2);
-}
-
-static void test_close_answers_what_waits(void **state)
-{
-    struct fixture *f = *state;
-    struct answer a[8] = {0};
-    struct tide_err err;
-
-    for (int i = 0; i < 8; i++)
-        tide_sql_run(f->db, NULL, "SELECT * FROM (" ENDLESS ")", NULL, 0, 60000, on_answer, &a[i], &err);
-    tide_sql_close(f->db);
-    for (int i = 0; i < 8; i++) {
-        assert_true(a[i].called);
-        assert_string_equal(a[i].err.code, TIDE_ERR_CANCELED);
-    }
-    open_db(f);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_values_come_back_as_they_went),
-        TEST(test_affected_and_last_id),
-        TEST(test_unique_violation_is_exists),
         TEST(test_wrong_statements_are_named),
         TEST(test_what_a_statement_may_not_do),
         TEST(test_limits_of_a_result),
         TEST(test_returning_over_the_limit_writes_nothing),
-        TEST(test_a_statement_stops_at_its_timeout),
-        TEST(test_cancel_interrupts_and_is_silent),
         TEST(test_waiting_for_a_connection_has_the_timeout_too),
         TEST(test_a_lock_elsewhere_is_waited_for_until_the_timeout),
         TEST(test_another_process_leaves_the_log),
-        TEST(test_foreign_keys_hold),
-        TEST(test_more_statements_than_the_cache_holds),
+        TEST(test_transactions_come_one_at_a_time),
         TEST(test_urls),
         TEST(test_ready_sees_a_removed_file),
         TEST(test_a_file_that_is_no_database),
-        TEST(test_sync_calls),
-        TEST(test_close_answers_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,31 @@
+/*
+ * The URL of a MySQL or MariaDB database:
+ *   mysql://USER:PASSWORD@HOST[:PORT]/DATABASE[?PARAMETER=VALUE&...]
+ * with %XX for what is special in it. Parameters: ssl_ca=FILE, ssl_mode=disabled|verify_identity,
+ * socket=FILE, connections=1..64. Any other is refused by its name.
+ */
+#ifndef TIDE_SQL_MYSQL_URL_H
+#define TIDE_SQL_MYSQL_URL_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct tide_mysql_url {
+    char *user, *password, *host, *database; /* decoded */
+    unsigned port;
+    unsigned connections; /* at most so many at a time */
+    bool verify;          /* TLS, with the server's certificate and name verified */
+    char *ssl_ca;         /* NULL: the system's authorities */
+    char *socket;         /* NULL: TCP */
+    char *shown;          /* for messages: the URL without password and parameters */
+};
+
+TIDE_WARN_UNUSED bool tide_mysql_url_parse(struct tide_mysql_url *url, const char *text,
+                                           struct tide_err *err);
+void tide_mysql_url_release(struct tide_mysql_url *url);
+
+/* Whether what is sent stays on this machine. */
+bool tide_mysql_url_is_local(const struct tide_mysql_url *url);
+
+#endif
