@@ -5,6 +5,7 @@
 DIRECTORY/behaviour, read at every command, makes it misbehave; a line each, no file: all is well.
     MAIL 451 4.3.0 later      this answer to a command (MAIL, RCPT or DATA) instead of its own
     DELAY 3                   seconds before each answer to MAIL
+    CLOSE DATA                the connection ends in the middle of a message
 """
 import asyncio
 import mailbox
@@ -47,10 +48,20 @@ class Handler:
         rules = self.rules()
         if "DATA" in rules:
             return rules["DATA"]
-        trace = f"Return-Path: <{envelope.mail_from}>\r\n" + "".join(f"Delivered-To: {to}\r\n" for to in envelope.rcpt_tos)
+        trace = f"Return-Path: <{envelope.mail_from}>\r\nX-Client-Port: {session.peer[1]}\r\n"
+        trace += "".join(f"Delivered-To: {to}\r\n" for to in envelope.rcpt_tos)
         # On disk before the answer: what was answered 250 is not lost when this process is killed.
         self.maildir.add(trace.encode() + envelope.original_content)
         return "250 2.0.0 OK"
+
+
+class Server(SMTP):
+    async def smtp_DATA(self, arg):
+        if "CLOSE" in self.event_handler.rules():
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            self.transport.abort()
+        else:
+            await super().smtp_DATA(arg)
 
 
 async def serve(port, tls_port, password, certificate, key, directory):
@@ -63,7 +74,7 @@ async def serve(port, tls_port, password, certificate, key, directory):
         return AuthResult(success=known, handled=known)
 
     def session(tls):
-        return lambda: SMTP(handler, hostname="localhost", data_size_limit=LIMIT, enable_SMTPUTF8=True, tls_context=tls,
+        return lambda: Server(handler, hostname="localhost", data_size_limit=LIMIT, enable_SMTPUTF8=True, tls_context=tls,
                             authenticator=authenticate, auth_require_tls=False)
 
     loop = asyncio.get_running_loop()

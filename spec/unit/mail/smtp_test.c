@@ -197,9 +197,24 @@ static void the_message_arrives_as_it_is(void **state)
     assert_sent(r);
     message_id_of(message.id, id);
     assert_int_equal(look_for(id, found), 1);
-    assert_non_null(strstr(found, "Return-Path: <mill@example.com>\nDelivered-To: anna@example.com\n"));
+    assert_non_null(strstr(found, "Return-Path: <mill@example.com>\n"));
+    assert_non_null(strstr(found, "\nDelivered-To: anna@example.com\n"));
     assert_non_null(strstr(found, "\nSubject: =?UTF-8?B?R3LDvMOfZSDimL4=?=\n"));
     assert_non_null(strstr(found, "\neins\n.\n..zwei\n.drei\n\nvier\n"));
+}
+
+/* Whether this header line is not among `lines` yet, where it is then. */
+static bool is_new(char *lines, size_t size, const char *header)
+{
+    char line[32];
+
+    assert_non_null(header);
+    snprintf(line, sizeof line, "%.*s\n", (int)strcspn(header, "\n"), header);
+    if (strstr(lines, line))
+        return false;
+    assert_true(strlen(lines) + strlen(line) < size);
+    strcat(lines, line);
+    return true;
 }
 
 static void many_go_over_few_connections(void **state)
@@ -208,8 +223,11 @@ static void many_go_over_few_connections(void **state)
     char id[128], found[8192];
     const char *ids[40];
     struct tide_mail_message message = {.to = "anna@example.com", .subject = "one of many", .text = "x"};
+    char ports[1024] = "";
+    int connections = 0;
 
     (void)state;
+    server("SMTP_BEHAVIOUR"); /* this server notes the client's port */
     open_mailer(server("SMTP_URL"));
     for (int i = 0; i < 40; i++) {
         message.id = ids[i] = strdup(fresh_id());
@@ -221,7 +239,9 @@ static void many_go_over_few_connections(void **state)
         message_id_of(ids[i], id);
         assert_int_equal(look_for(id, found), 1);
         free((void *)ids[i]);
+        connections += is_new(ports, sizeof ports, strstr(found, "X-Client-Port: "));
     }
+    assert_in_range(connections, 1, 4);
 }
 
 static void goes_by_tls(void **state)
@@ -296,6 +316,19 @@ static void replies_decide(void **state)
         behave("");
         assert_sent(send_mail(NULL));
     }
+}
+
+static void a_connection_that_ends_in_mid_message_is_made_anew(void **state)
+{
+    (void)state;
+    server("SMTP_BEHAVIOUR");
+    open_mailer(server("SMTP_URL"));
+    assert_sent(send_mail(NULL));
+    behave("CLOSE DATA\n");
+    for (int i = 0; i < 3; i++)
+        assert_failed(send_mail(NULL), TIDE_ERR_UNAVAILABLE, true, "smtp://");
+    behave("");
+    assert_sent(send_mail(NULL));
 }
 
 static void a_slow_server_is_waited_for(void **state)
@@ -405,6 +438,7 @@ int main(void)
         TEST(trusts_no_certificate_that_nobody_signed),
         TEST(a_wrong_password_is_no_reason_to_give_a_message_up),
         TEST(replies_decide),
+        TEST(a_connection_that_ends_in_mid_message_is_made_anew),
         TEST(a_slow_server_is_waited_for),
         TEST(what_was_canceled_keeps_nobody_waiting),
         TEST(a_server_that_is_not_there_is_waited_for),
