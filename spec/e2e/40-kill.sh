@@ -1,13 +1,7 @@
 # SIGKILL of everything in mid-job: after the restart the job completes, once.
 source "$(dirname "$0")/lib.bash"
-# Long enough to be hit in the middle: 20 min of sound, hardly any picture.
 long=$BUILD/media/long.mp4
-if [[ ! -e $long ]]; then
-    mkdir -p "$BUILD/media"
-    ffmpeg -nostdin -hide_banner -loglevel error -y -f lavfi -i testsrc2=size=64x48:rate=1 -f lavfi -i sine=440 -t 1200 \
-        -c:v libx264 -preset ultrafast -c:a aac -b:a 64k "$work/long.mp4" && mv "$work/long.mp4" "$long"
-fi
-need "the clip is there" test -s "$long"
+need "the clip is there" spec/media/generate "$BUILD/media" long.mp4
 need "the engine starts" engine_start "$work"
 need "log in" login "$user" "$password"
 need "an upload is 202" upload "$long"
