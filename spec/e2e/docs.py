@@ -43,7 +43,7 @@ def settings_of_bundles():
         bundle = path.split("/")[1]
         with open(path, encoding="utf-8") as file:
             declared = re.search(r"tide\.config \{\n(.*?)^\}", file.read(), re.M | re.S)
-        for name, default in re.findall(r'^  (\w+) = \{ "\w+", (?:default = "([^"]*)"|generate = true)', declared[1] if declared else "", re.M):
+        for name, default in re.findall(r'^  (\w+) = \{ "\w+", (?:default = "?([^",]*)"?,|generate = true)', declared[1] if declared else "", re.M):
             found[f"{bundle}.{name}"] = default or "generated"
     return found
 
