@@ -197,6 +197,12 @@ static void take_other(struct tide_settings_load *load, const char *variable)
         tide_settings_put_extra(load, bundle, key, text, origin);
 }
 
+/* Variables that are read elsewhere: where the settings and the modules are. */
+static bool is_for_others(const char *variable)
+{
+    return strcmp(variable, PREFIX "SETTINGS") == 0 || strcmp(variable, PREFIX "MODULES") == 0;
+}
+
 void tide_settings_env_others(struct tide_settings_load *load)
 {
     for (char *const *e = load->input->environment; e && *e; e++) {
@@ -216,7 +222,7 @@ void tide_settings_env_others(struct tide_settings_load *load)
                 continue; /* told with the other one */
             }
         }
-        if (strcmp(variable, PREFIX "SETTINGS") != 0 && !is_known(variable) &&
+        if (!is_for_others(variable) && !is_known(variable) &&
             !is_service_link(variable + strlen(PREFIX), value + 1))
             take_other(load, variable);
     }

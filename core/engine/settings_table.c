@@ -329,12 +329,15 @@ void tide_settings_help(struct tide_buf *out)
 {
     char variable[64];
 
-    tide_buf_puts(out, "Settings come from options of the command line, the environment, the settings file "
-                       "and defaults: the first\n"
-                       "of these wins. Each variable also as ..._FILE: the name of a file that holds the "
-                       "value (a mounted secret).\n"
-                       "The file is -c PATH, $TIDEMILL_SETTINGS, ./tidemill.lua, ./scripts/tidemill.lua or "
-                       "the installed one.\n\n");
+    tide_buf_puts(out,
+                  "Settings come from options of the command line, the environment, the settings file "
+                  "and defaults: the first\n"
+                  "of these wins. Each variable also as ..._FILE: the name of a file that holds the "
+                  "value (a mounted secret).\n"
+                  "The file is -c PATH, $TIDEMILL_SETTINGS, ./tidemill.lua, ./scripts/tidemill.lua or "
+                  "the installed one.\n"
+                  "$TIDEMILL_MODULES is a directory of drivers that is looked into instead of the installed "
+                  "one.\n\n");
     for (size_t i = 0; i < tide_settings_count; i++) {
         const struct tide_setting *setting = &tide_settings_table[i];
         tide_setting_variable(setting->name, variable, sizeof variable);

@@ -229,8 +229,9 @@ static void environment_wins_over_the_file(void **state)
 
 static void options_win_over_the_environment(void **state)
 {
-    char *environment[] = {"TIDEMILL_WORKERS=5", "TIDEMILL_LISTEN_GATEWAY=10.0.0.1:80",
-                           "TIDEMILL_SETTINGS=other.lua", "TIDEMILL_BUNDLES=auth", NULL};
+    char *environment[] = {"TIDEMILL_WORKERS=5",          "TIDEMILL_LISTEN_GATEWAY=10.0.0.1:80",
+                           "TIDEMILL_SETTINGS=other.lua", "TIDEMILL_BUNDLES=auth",
+                           "TIDEMILL_MODULES=/nowhere",   NULL};
     struct tide_settings_override overrides[] = {{"workers", "6", "--workers"},
                                                  {"listen.gateway", "127.0.0.1:0", "--listen"}};
     const char *bundles[] = {"gateway"};
