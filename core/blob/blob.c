@@ -107,6 +107,11 @@ bool tide_blob_store_ready(struct tide_blob_store *store, struct tide_err *err)
     return store->driver->ready(store->backend, err);
 }
 
+bool tide_blob_store_erase(struct tide_blob_store *store, struct tide_err *err)
+{
+    return !store->driver->erase || store->driver->erase(store->backend, err);
+}
+
 bool tide_blob_store_admit(struct tide_blob_store *store, const char *bucket, struct tide_err *err)
 {
     size_t len = strspn(bucket, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");

@@ -42,6 +42,9 @@ void tide_blob_store_close(struct tide_blob_store *store);
 
 /* True when the store answers (for /readyz). Blocks shortly; any thread, one at a time. */
 bool tide_blob_store_ready(struct tide_blob_store *store, struct tide_err *err);
+/* Removes the database of a store on a server, with all that is in it; of one in a directory nothing. Blocks.
+ * For tests. */
+TIDE_WARN_UNUSED bool tide_blob_store_erase(struct tide_blob_store *store, struct tide_err *err);
 
 /* ---- write ---- */
 

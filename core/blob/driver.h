@@ -30,6 +30,8 @@ struct tide_blob_driver {
     struct tide_blob_backend *(*open)(const char *url, const struct tide_log *log, struct tide_err *err);
     void (*close)(struct tide_blob_backend *backend);
     bool (*ready)(struct tide_blob_backend *backend, struct tide_err *err);
+    /* Removes all there is, for a store that was made for a test. NULL: the directory is the caller's. */
+    bool (*erase)(struct tide_blob_backend *backend, struct tide_err *err);
     /* Removes what dead writers left. Runs after the start; returns early when *stop is set. The result is
      * after how many ms to run it again, 0: not. */
     int64_t (*sweep)(struct tide_blob_backend *backend, const atomic_bool *stop);

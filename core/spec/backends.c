@@ -83,6 +83,8 @@ void tide_spec_backends_drop(struct run *run)
 
     if (run->has_database && !change_database(run, "DROP", &err))
         printf("# the database %s is left: %s\n", run->name, err.message);
+    if (run->services.blob && !tide_blob_store_erase(run->services.blob, &err))
+        printf("# the files in %s are left: %s\n", run->name, err.message);
 }
 
 void tide_spec_backends_release(struct run *run)

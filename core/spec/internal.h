@@ -39,7 +39,7 @@ struct run {
 };
 
 /* Settings with fresh backends: run->settings. Drop takes away again what was made on servers, once the
- * services are closed and while the loop still runs. */
+ * bundles are gone and before the services are closed. */
 TIDE_WARN_UNUSED bool tide_spec_backends_make(struct run *run, struct tide_err *err);
 void tide_spec_backends_drop(struct run *run);
 void tide_spec_backends_release(struct run *run);

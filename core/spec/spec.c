@@ -193,8 +193,8 @@ bool tide_spec_run(const struct tide_spec_config *config, const char *file, stru
             fail_line(&run, file, "could not be run to its end");
     }
     tide_bundle_free(run.spec);
-    tide_services_close(&run.services);
     tide_spec_backends_drop(&run);
+    tide_services_close(&run.services);
     if (!tide_services_close_loop(&run.loop, &run.log) && ok)
         fail_line(&run, file, "leaves handles open");
     close_run(&run);

@@ -90,7 +90,7 @@ describe("tide.bucket", function()
       assert.same({ "late", "DONE" }, { assert(box:open(file.id)).name, assert(box:open(file.id)).metadata.state })
     end)
 
-    it("is dropped on demand, and with the handler that didn't commit it", function()
+    it("is dropped on demand, and with the handler that didn't commit it #embedded", function()
       local before = stored()
       local file = assert(box:create())
       assert(tide.copy(assert(box:open(put "abc")), file))
@@ -131,7 +131,7 @@ describe("tide.bucket", function()
       assert.has_error(function() box:create({ metadata = { f = print } }):commit() end)
     end)
 
-    it("can be read to its end by who has it open when it is removed", function()
+    it("can be read to its end by who has it open when it is removed #embedded", function()
       local id = put "going"
       local file = assert(box:open(id))
       assert.is_true(box:remove(id))
@@ -244,7 +244,7 @@ describe("tide.bucket", function()
       assert.equal(before, stored())
     end)
 
-    it("leaves nothing of an upload whose client goes away", function()
+    it("leaves nothing of an upload whose client goes away #embedded", function()
       local before = stored()
       local hang_up = app:send("POST /upload HTTP/1.1\r\nHost: shelf\r\nContent-Length: 1000000\r\n"
         .. "Content-Type: multipart/form-data; boundary=b\r\n\r\n"

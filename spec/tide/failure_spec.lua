@@ -62,7 +62,8 @@ describe("tide.failure", function()
   it("of a primitive is answered without the backend's words, which the log has", function()
     local answer = app:get "/twice"
     assert.same({ 409, "This is there already." }, { answer.status, answer:json().detail })
-    assert.same({ "exists", "sqlite: UNIQUE constraint failed: twin.name" }, { last_logged().code, last_logged().message })
+    assert.equal("exists", last_logged().code)
+    assert.matches("^%w+: .+ .*name", last_logged().message) -- sqlite: UNIQUE ... twin.name; mysql: Duplicate ... key 'name'
   end)
 
   it("may be a sentence, as Lua's own functions give it: then it is a bug of the script", function()

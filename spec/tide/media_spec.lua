@@ -46,7 +46,7 @@ describe("tide.media", function()
       assert.near(7, probed.duration, 0.1)
     end)
 
-    it("does as its options say", function()
+    it("does as its options say #embedded", function()
       local mp3 = box:create()
       local result = assert(media.transcode(open(tone), mp3, { quality = "64k", channels = 1, sample_rate = 22050, title = "Ein Ton ♪" }))
       assert.same({ 22050, 1 }, { result.sample_rate, result.channels })

@@ -179,7 +179,7 @@ describe("tide.respond", function()
       assert.is_nil(app:get(path).headers["content-disposition"])
     end)
 
-    it("is closed when the client goes away in the middle of it", function()
+    it("is closed when the client goes away in the middle of it #embedded", function()
       local big = app:put("box", { bytes = ("x"):rep(20000000) })
       local function is_open()
         return io.popen(("ls -l /proc/%d/fd 2>/dev/null"):format(io.open("/proc/self/stat"):read "*n")):read("*a"):find(big, 1, true)

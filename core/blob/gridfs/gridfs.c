@@ -161,21 +161,30 @@ void tide_gridfs_leave(struct tide_gridfs_bucket *bucket)
     mongoc_client_pool_push(bucket->gridfs->clients, bucket->client);
 }
 
-static bool gridfs_ready(struct tide_blob_backend *backend, struct tide_err *err)
+static bool command(struct tide_gridfs *gridfs, const char *name, struct tide_err *err)
 {
-    struct tide_gridfs *gridfs = (struct tide_gridfs *)backend;
     mongoc_client_t *client = borrow(gridfs, err);
-    bson_t *ping = BCON_NEW("ping", BCON_INT32(1));
+    bson_t *command = BCON_NEW(name, BCON_INT32(1));
     bson_error_t error;
     bool ok = false;
 
     if (client) {
-        ok = mongoc_client_command_simple(client, gridfs->database, ping, NULL, NULL, &error) ||
-             tide_gridfs_fail(err, "ping", &error);
+        ok = mongoc_client_command_simple(client, gridfs->database, command, NULL, NULL, &error) ||
+             tide_gridfs_fail(err, name, &error);
         mongoc_client_pool_push(gridfs->clients, client);
     }
-    bson_destroy(ping);
+    bson_destroy(command);
     return ok;
+}
+
+static bool gridfs_ready(struct tide_blob_backend *backend, struct tide_err *err)
+{
+    return command((struct tide_gridfs *)backend, "ping", err);
+}
+
+static bool gridfs_erase(struct tide_blob_backend *backend, struct tide_err *err)
+{
+    return command((struct tide_gridfs *)backend, "dropDatabase", err);
 }
 
 /* ---- indexes ---- */
@@ -275,6 +284,7 @@ TIDE_MODULE_EXPORT const struct tide_blob_driver TIDE_MODULE_DRIVER = {
     .open = gridfs_open,
     .close = gridfs_close,
     .ready = gridfs_ready,
+    .erase = gridfs_erase,
     .sweep = tide_gridfs_sweep,
     .create = tide_gridfs_create,
     .append = tide_gridfs_append,
