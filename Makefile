@@ -6,7 +6,7 @@ CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core spec/unit -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tests run demo test servers bench check lint asan tsan docs format clean
+.PHONY: help setup build tests run demo test servers chaos bench check lint asan tsan docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,16 +27,19 @@ tests: ## build the unit tests too
 run: build ## serve in the foreground until Ctrl-C: gateway :8080, auth :5000, admin :9090
 	@exec $(BUILD)/tidemill run --dev
 
-demo: build ## one video through the HTTP API: upload, convert, e-mail, download (VIDEO=path takes yours)
+demo: build $(if $(filter cluster,$(PROFILE)),servers) ## one video through the HTTP API (VIDEO=path takes yours; PROFILE=cluster: on servers)
 	@.ci/setup demo
-	@BUILD=$(BUILD) .ci/demo "$$VIDEO"
+	@BUILD=$(BUILD) PROFILE=$(PROFILE) .ci/demo "$$VIDEO"
 
-test: tests ## run every test
+test: tests servers ## run every test
 	@BUILD=$(BUILD) .ci/test
 
 servers: ## what the servers for tests and for the cluster demo need
 	@.ci/setup servers
 	@spec/servers/install $(BUILD)/servers
+
+chaos: build servers ## uploads while every part is killed and frozen (CHAOS_MINUTES=10: the long run)
+	@BUILD=$(BUILD) python3 -B spec/chaos $(BUILD)/chaos
 
 bench: build ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate: one row)
 	@.ci/setup bench

@@ -1,8 +1,10 @@
 # An engine of one's own on free ports of 127.0.0.1: sourced by .ci/demo and spec/e2e.
 # engine_start sets $gateway, $auth, $admin (URLs) and $engine_pid; the caller stops it, best by a trap on EXIT.
+# PROFILE=cluster uses the servers whose URLs are in the environment (spec/servers), else the backends are embedded.
 : "${BUILD:=build}"
 : "${SLOWNESS:=1}" # limits of time are this many times longer: .ci/sanitize sets it
 engine_pid=
+backends=() # NAME=VALUE
 
 # COUNT free ports, a line each.
 free_ports() {
@@ -24,6 +26,23 @@ engine_ports() {
     admin=http://127.0.0.1:${ports[2]}
 }
 
+# A part of the servers for this engine alone; a restart keeps it. engine_release takes it away.
+engine_backends() {
+    scratch=tidemill_e2e_$$_$RANDOM
+    backends=()
+    if [[ ${PROFILE:-embedded} != cluster ]]; then return 0; fi
+    mapfile -t backends < <(python3 -B spec/servers scratch "$scratch")
+    if ((${#backends[@]} == 0)); then
+        echo "PROFILE=cluster needs AMQP_URL, MYSQL_URL, MONGODB_URL and SMTP_URL: see spec/servers" >&2
+        return 1
+    fi
+}
+
+engine_release() {
+    if ((${#backends[@]} > 0)); then python3 -B spec/servers drop "$scratch"; fi
+    backends=()
+}
+
 # engine_spawn DIRECTORY [NAME=VALUE...]: the data is in DIRECTORY/data, the log in DIRECTORY/engine.log.
 # Returns when the engine is ready.
 engine_spawn() {
@@ -34,7 +53,7 @@ engine_spawn() {
     env $(compgen -e | sed -n 's/^TIDEMILL_/-u &/p') TIDEMILL_DATA="$directory/data" \
         TIDEMILL_LISTEN_GATEWAY="${gateway#http://}" TIDEMILL_LISTEN_AUTH="${auth#http://}" \
         TIDEMILL_LISTEN_ADMIN="${admin#http://}" TIDEMILL_GATEWAY_AUTH_URL="$auth" \
-        TIDEMILL_NOTIFICATION_DOWNLOAD_URL="$gateway/download" "$@" \
+        TIDEMILL_NOTIFICATION_DOWNLOAD_URL="$gateway/download" "${backends[@]}" "$@" \
         "$BUILD/tidemill" run --dev </dev/null >>"$directory/engine.log" 2>&1 &
     engine_pid=$!
     for ((tries = 0; tries < 600 * SLOWNESS; tries++)); do
@@ -49,6 +68,7 @@ engine_spawn() {
 
 engine_start() {
     engine_ports
+    engine_backends || return
     engine_spawn "$@"
 }
 

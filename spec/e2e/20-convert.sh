@@ -153,7 +153,7 @@ head -c $(($(stat -c %s "$clip") / 2)) "$clip" >"$work/cut.mp4"
 check "a truncated video is taken" upload "$work/cut.mp4"
 check "its job ends as well" until_true 30 has_ended "$job"
 check "in ERROR as corrupt" test "$(field '.state + " " + .code')" = "ERROR corrupt"
-check "each is one dead letter" test "$(sqlite3 -cmd ".timeout 5000" "$work/data/queue.db" "SELECT count(*) FROM message")" = 3
+check "each is one dead letter" test "$(queued ready delayed leased dead)" = 3
 check "the next one is converted" upload "$clip"
 check "its job ends at once" until_true 30 has_ended "$job"
 check "it is COMPLETE" test "$(field .state)" = COMPLETE

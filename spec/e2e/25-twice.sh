@@ -29,11 +29,10 @@ for ((i = 0; i < 5; i++)); do
     request -X POST "$again/again/mp3" -d "{\"video_fid\":\"$job\",\"mp3_fid\":\"$mp3\",\"username\":\"$user\"}"
 done
 check "the messages are sent again" is 204
-messages() { sqlite3 -cmd ".timeout 5000" "$work/data/queue.db" "SELECT count(*) FROM message"; }
-quiet() { (($(messages) == 0)); }
+quiet() { (($(queued ready delayed leased dead) == 0)); }
 check "all of them are consumed, none is a dead letter" until_true 60 quiet
 check "the job is as it was" test "$(state "$job") $(field .mp3_fid)" = "COMPLETE $mp3"
-check "there is one MP3" test "$(find "$work/data/blobs/mp3s" -type f | wc -l)" = 1
+check "there is one MP3" test "$(files_in mp3s)" = 1
 signed -I "$gateway/download?fid=$mp3"
 check "it is the first one" test "$(header ETag) $(header Content-Length)" = "$etag $length"
 check "there is one e-mail" mail_count 1

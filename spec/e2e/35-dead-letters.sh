@@ -3,7 +3,7 @@ source "$(dirname "$0")/lib.bash"
 need "the clip is there" spec/media/generate "$BUILD/media" clip-7s.mp4
 need "the engine starts, for short videos alone" engine_start "$work" TIDEMILL_CONVERTER_MAX_DURATION=2s
 need "log in" login "$user" "$password"
-queue() { TIDEMILL_DATA="$work/data" "$BUILD/tidemill" queue "$@"; }
+queue() { tidemill queue "$@"; }
 need "an upload is 202" upload "$BUILD/media/clip-7s.mp4"
 check "its job ends" until_true 60 has_ended "$job"
 check "in ERROR with the code too_long" test "$(field '.state + " " + .code')" = "ERROR too_long"

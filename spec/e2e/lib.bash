@@ -15,6 +15,7 @@ finish() {
         echo "# the end of the engine's log:"
         tail -n 15 "$work/engine.log" | sed 's/^/#   /'
     fi
+    engine_release
     rm -rf "$work"
     if ((failures > 0)); then exit 1; fi
 }
@@ -97,5 +98,21 @@ until_true() {
 }
 
 has_ended() { [[ $(state "$1") =~ ^(COMPLETE|ERROR|CANCELED)$ ]]; }
-mails() { find "$work/data/mail/new" -type f 2>/dev/null; }
+maildir=${SMTP_MAILDIR:-}
+if [[ ${PROFILE:-embedded} != cluster ]]; then maildir=$work/data/mail; fi
+touch "$work/began" # an SMTP server has mail of others, too
+mails() { find "$maildir/new" -type f -newer "$work/began" 2>/dev/null; }
 mail_count() { (($(mails | wc -l) == $1)); }
+
+# The command line on the engine's backends.
+tidemill() { env TIDEMILL_DATA="$work/data" "${backends[@]}" "$BUILD/tidemill" "$@"; }
+# queued STATE...: messages in these states, in all queues
+queued() { tidemill queue list --json | jq "[.[] | $(printf '.%s + ' "$@") 0] | add // 0"; }
+# How many files a bucket has.
+files_in() {
+    if [[ ${PROFILE:-embedded} == cluster ]]; then
+        python3 -B spec/servers files "$scratch" "$1" | cut -d ' ' -f 1
+    else
+        find "$work/data/blobs/$1" -type f 2>/dev/null | wc -l
+    fi
+}

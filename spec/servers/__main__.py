@@ -4,6 +4,9 @@
     python3 -B spec/servers stop DIR [NAME...]      also: kill (-9), freeze (SIGSTOP), thaw, restart (same ports, same data)
     python3 -B spec/servers run COMMAND...          with fresh ones, which are gone afterwards
     python3 -B spec/servers rabbitmqctl DIR WORD...
+    python3 -B spec/servers scratch NAME            the engine's settings for a part of the servers that only NAME uses
+    python3 -B spec/servers files NAME BUCKET       its files, and chunks without a file
+    python3 -B spec/servers drop NAME
 
 The names are rabbitmq, mariadb, mongodb, smtp. A server whose URL (AMQP_URL, MYSQL_URL, MONGODB_URL, SMTP_URL) is in the
 environment is used instead of one started here.
@@ -17,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 
+import scratch
 from certificates import Certificates
 from mariadb import MariaDB
 from mongodb import MongoDB
@@ -122,6 +126,12 @@ def main(words):
         return act(command, arguments[0], arguments[1:])
     if command == "rabbitmqctl" and len(arguments) > 1:
         return servers_of(arguments[0], ["rabbitmq"])[0].control(*arguments[1:])
+    if command == "scratch" and len(arguments) == 1:
+        return print("\n".join(f"{name}={value}" for name, value in scratch.settings(arguments[0]).items()))
+    if command == "files" and len(arguments) == 2:
+        return print(*scratch.files(*arguments))
+    if command == "drop" and len(arguments) == 1:
+        return scratch.drop(arguments[0])
     print(__doc__, file=sys.stderr)
     return 2
 
