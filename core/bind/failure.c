@@ -16,6 +16,7 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
                          struct failure *failure)
 {
     lua_State *L = tide_state_main(bundle->state);
+    char place[160] = "";
     bool bug = true;
 
     /* Nothing is pushed on `from`: where its stack has overflowed that would end the process. */
@@ -23,13 +24,15 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
     lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_failure);
     lua_pushvalue(L, -2);
     tide_task_push_thread(task, L); /* its stack tells where */
-    if (lua_pcall(L, 2, 5, 0) == 0) {
-        snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -5));
-        snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -4));
-        failure->retryable = lua_toboolean(L, -3);
-        bug = lua_toboolean(L, -2); /* not a failure that the script passed on */
-        failure->primitive = lua_toboolean(L, -1);
-        lua_pop(L, 5);
+    if (lua_pcall(L, 2, 6, 0) == 0) {
+        snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -6));
+        snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -5));
+        failure->retryable = lua_toboolean(L, -4);
+        bug = lua_toboolean(L, -3); /* not a failure that the script passed on */
+        failure->primitive = lua_toboolean(L, -2);
+        if (lua_isstring(L, -1))
+            snprintf(place, sizeof place, "%s", lua_tostring(L, -1));
+        lua_pop(L, 6);
     } else {
         *failure = (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true}; /* no memory for words */
         snprintf(failure->message, sizeof failure->message, "%s",
@@ -41,6 +44,6 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
                    tide_log_str("bundle", bundle->config.name),
                    tide_log_str("generation", bundle->generation),
                    tide_log_str("handler", tide_task_label(task)), tide_log_str("code", failure->code),
-                   tide_log_str("message", failure->message),
+                   tide_log_str("message", failure->message), tide_log_str("at", place[0] ? place : NULL),
                    tide_log_str("traceback", bug ? tide_task_traceback(task) : NULL));
 }

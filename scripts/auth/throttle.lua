@@ -22,17 +22,21 @@ function throttle.wait_for(email, address)
   return wait > 0 and wait or nil
 end
 
+local function count(subject, now)
+  return assert(sql.exec("UPDATE login_failure SET failures = failures + 1, last_at = ? WHERE subject = ?", now, subject)).affected > 0
+end
+
+-- Without a transaction: many failures at once, each in two rows, would be in each other's way.
 function throttle.failed(email, address)
-  assert(sql.transaction(function(tx)
-    for _, subject in ipairs(subjects(email, address)) do
-      local now = math.floor(tide.now())
-      local changed = assert(tx:exec("UPDATE login_failure SET failures = failures + 1, last_at = ? WHERE subject = ?", now, subject))
-      if changed.affected == 0 then
-        assert(tx:exec("INSERT INTO login_failure (subject, failures, last_at) VALUES (?, 1, ?)", subject, now))
+  local now = math.floor(tide.now())
+  for _, subject in ipairs(subjects(email, address)) do
+    if not count(subject, now) then
+      local done, err = sql.exec("INSERT INTO login_failure (subject, failures, last_at) VALUES (?, 1, ?)", subject, now)
+      if not done and (err.code ~= "exists" or not count(subject, now)) then
+        error(err)
       end
     end
-    return true
-  end))
+  end
 end
 
 -- Most logins have nothing to forget: look before writing.

@@ -35,10 +35,12 @@ function entry.call(module, name, args)
   return text
 end
 
--- code, message, retryable, is it a bug of the script (not a failure that it passed on), is it a primitive's failure
+-- code, message, retryable, is it a bug of the script (not a failure that it passed on), is it a primitive's failure, and where
+-- the script raised it (of a bug the message tells)
 function entry.failure(value, thread)
   if type(value) == "table" and type(value.code) == "string" then
-    return value.code, tostring(value.message or value.code), value.retryable == true, false, getmetatable(value) == Failure
+    return value.code, tostring(value.message or value.code), value.retryable == true, false, getmetatable(value) == Failure,
+      report.place(thread)
   end
   return "internal", report.raised(value, thread), true, getmetatable(value) ~= Failure, false
 end

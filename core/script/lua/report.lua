@@ -94,6 +94,12 @@ function report.locate(failure)
   return type(failure) == "string" and located(failure, 3) or failure
 end
 
+-- "file:line" of the script's call in which a coroutine raised; nil when none is on its stack.
+function report.place(thread)
+  local file, line = report.caller(0, thread)
+  return file and ("%s:%d"):format(file, line)
+end
+
 -- What a coroutine raised, in words.
 function report.raised(value, thread)
   return type(value) == "string" and located(value, 0, thread) or tostring(value)

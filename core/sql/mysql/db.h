@@ -81,6 +81,8 @@ void tide_mysql_slot_open(struct tide_mysql_slot *slot);
 void tide_mysql_slot_drop(struct tide_mysql_slot *slot);
 /* The time of what runs there is up: its connection is closed, and the server told to end it. */
 void tide_mysql_slot_expire(struct tide_mysql_slot *slot);
+/* Has the server end what runs on a connection of that id, next of all that waits. */
+void tide_mysql_kill(struct tide_mysql_db *db, unsigned long id);
 /* Rolls the slot's transaction back. */
 void tide_mysql_slot_lose(struct tide_mysql_slot *slot, const struct tide_err *err);
 

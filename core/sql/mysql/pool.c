@@ -4,6 +4,7 @@
 
 #define TICK_MS 50        /* how often calls and transactions are checked for their deadline */
 #define UNREACHED_MS 2000 /* a call waits for so long for a server that can't be reached */
+#define CLOSE_MS 1000
 #define IDLE_TICK_MS 10000
 #define IDLE_CLOSE_MS 60000 /* a connection that nobody has needed for so long is closed */
 
@@ -224,22 +225,47 @@ static void refuse(struct tide_sql_call_list *list)
 }
 
 /* An end that is under way is waited for: its outcome has to be known. */
-static void close_slot(struct tide_mysql_slot *slot)
+static void stop_running(struct tide_mysql_slot *slot)
 {
     struct tide_mysql_call *call = slot->running;
+    unsigned long id = slot->conn->id;
 
     slot->running = NULL;
-    if (call && call != &slot->rollback) {
-        if (call->base.kind == TIDE_SQL_END)
-            call->base.ok =
-                tide_mysql_conn_wait(slot->conn, slot->polled, tide_clock_monotonic_ms() + UNREACHED_MS);
-        else
-            tide_sql_call_refuse(&call->base);
-        if (call->base.kind == TIDE_SQL_END)
-            call->base.err = slot->conn->err;
+    if (call->base.kind != TIDE_SQL_END) {
+        tide_sql_call_refuse(&call->base);
         finish_late(slot->db, &call->base);
+        tide_mysql_slot_drop(slot);
+        tide_mysql_kill(slot->db, id);
+        return;
     }
-    tide_mysql_slot_drop(slot);
+    call->base.ok = tide_mysql_conn_wait(slot->conn, slot->polled, tide_clock_monotonic_ms() + CLOSE_MS);
+    call->base.err = slot->conn->err;
+    if (call != &slot->rollback)
+        finish_late(slot->db, &call->base);
+}
+
+/* What was cut off would run on, and hold its locks. */
+static void send_kills(struct tide_mysql_db *db)
+{
+    int64_t deadline = tide_clock_monotonic_ms() + CLOSE_MS;
+    struct tide_mysql_conn *own = NULL, *by = NULL;
+    struct tide_err err;
+
+    for (unsigned i = 0; i < db->url.connections; i++)
+        if (db->slots[i].conn && !db->slots[i].conn->lost)
+            by = db->slots[i].conn;
+    for (struct tide_sql_call *call = db->waiting.first; call; call = call->next) {
+        const char *command = ((struct tide_mysql_call *)call)->command;
+
+        if (!command)
+            continue;
+        if (!by)
+            own = by = tide_mysql_conn_open(&db->url, 1, NULL, &err);
+        if (!by || by->lost)
+            break;
+        (void)tide_mysql_conn_wait(by, tide_mysql_conn_command(by, command), deadline);
+    }
+    tide_mysql_conn_close(own);
 }
 
 void tide_mysql_pool_close(struct tide_mysql_db *db)
@@ -247,7 +273,11 @@ void tide_mysql_pool_close(struct tide_mysql_db *db)
     db->closing = true;
     tide_pool_free(db->pool);
     for (unsigned i = 0; i < db->url.connections; i++)
-        close_slot(&db->slots[i]);
+        if (db->slots[i].running)
+            stop_running(&db->slots[i]);
+    send_kills(db);
+    for (unsigned i = 0; i < db->url.connections; i++)
+        tide_mysql_slot_drop(&db->slots[i]);
     refuse(&db->late);
     refuse(&db->in_tx);
     refuse(&db->waiting);

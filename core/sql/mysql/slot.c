@@ -297,7 +297,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 /* ---- time is up ---- */
 
-static void push_kill(struct tide_mysql_db *db, unsigned long id)
+void tide_mysql_kill(struct tide_mysql_db *db, unsigned long id)
 {
     struct tide_mysql_call *kill = NULL;
     struct tide_sql_statement statement = {.timeout_ms = TIDE_SQL_TIMEOUT_MS};
@@ -329,5 +329,5 @@ void tide_mysql_slot_expire(struct tide_mysql_slot *slot)
     call->slot = NULL;
     call->tries = MAX_TRIES;
     conclude(slot, call, false, &err);
-    push_kill(slot->db, id);
+    tide_mysql_kill(slot->db, id);
 }

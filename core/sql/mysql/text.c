@@ -68,10 +68,9 @@ enum tide_mysql_kind tide_mysql_kind_of(const char *text)
 {
     static const char *const reads[] = {"select", "values", "show", "describe", "desc", "explain", NULL};
     static const char *const writes[] = {"insert", "update", "delete", "replace", "with", "do", NULL};
-    static const char *const denied[] = {"begin",   "start",   "commit",  "rollback",   "savepoint",
-                                         "release", "set",     "use",     "lock",       "unlock",
-                                         "handler", "prepare", "execute", "deallocate", "xa",
-                                         "call",    "kill",    "load",    "shutdown",   NULL};
+    static const char *const denied[] = {
+        "begin",  "start",   "commit",  "rollback", "savepoint",  "release", "set",  "use",  "lock",
+        "unlock", "handler", "prepare", "execute",  "deallocate", "xa",      "call", "load", NULL};
     size_t len;
 
     text = skip_blank(text, " \t\r\n\f\v(");

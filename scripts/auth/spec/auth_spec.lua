@@ -50,6 +50,12 @@ describe("auth", function()
       assert.same({ wrong.status, wrong.body }, { unknown.status, unknown.body })
     end)
 
+    it("takes an address only as it was given", function()
+      for _, other in ipairs { "GEORGIO@email.com", "g\195\169orgio@email.com", "georgio@email.com " } do
+        assert.equal(401, login(other, GEORGIO[2]).status)
+      end
+    end)
+
     it("asks for credentials, and says what is wrong with malformed ones", function()
       assert.equal(401, app:post("/login").status)
       for _, header in ipairs { "Basic ***", "Basic bm9jb2xvbg==", "Bearer abc", "Basic" } do

@@ -7,6 +7,7 @@ local FAILS = {
   { "limit", "over 10000 rows or 16 MiB" },
   { "too_large", "a value over 16 MiB" },
   { "full", "no space is left" },
+  { "conflict", "with another transaction; retryable" },
   { "timeout", "over 10 s; retryable" },
   { "unavailable", "the database can't be reached; retryable" },
 }
@@ -14,14 +15,16 @@ local ONE_FAILS = { { "not_found", "there is no row" }, unpack(FAILS) }
 local ROWS = { { name = "rows", type = "table", lua = "table<string, any>[]", doc = "each `{ column = value }`; NULL is nil" } }
 local ROW = { { name = "row", type = "table", lua = "table<string, any>", doc = "the first row" } }
 local RESULT = { { name = "result", type = "table", lua = "{ affected: integer, last_id: integer }",
-  doc = "rows changed, and the id of the row inserted last" } }
+  doc = "rows that were met, and the id of the row inserted (of several: the last; MySQL: the first)" } }
 
 return {
   title = "SQL",
   text = [[
 One database for all bundles (the setting `sql`). Statements are prepared: values only ever go in as parameters. The tables of a bundle
 come from its schema files `schema/NNN_name.sql` (or `NNN_name.sqlite.sql`, `NNN_name.mysql.sql`), which the engine applies once and in
-order before it starts.]],
+order before it starts. For the same SQL on MySQL: texts stand in single quotes and have no escapes, double quotes are around names, `||`
+joins texts. A transaction holds no `CREATE` and the like. DECIMAL comes as a number while one can hold its digits, and as text beyond;
+dates and times come as text, in UTC.]],
   {
     name = "tide.sql.query",
     doc = "Runs a statement and gives its rows.",
@@ -54,7 +57,10 @@ order before it starts.]],
   },
   {
     name = "tide.sql.transaction",
-    doc = "Runs a function in a write transaction: committed when it returns, rolled back when it raises or returns nil and a failure.",
+    doc = [[
+Runs a function in a write transaction: committed when it returns, rolled back when it raises or returns nil and a failure. What it has
+read stays as it is until then. SQLite runs one transaction at a time; MySQL runs several, and when two are in each other's way it undoes
+one, whose function is run again, up to 9 times: so it should do nothing that a rollback doesn't undo.]],
     waits = true,
     params = { { name = "f", type = "function", lua = "fun(tx: tide.Transaction): any, tide.Failure?",
       doc = "gets the transaction, which ends after 30 s at the latest; in it `tide.sql` itself is refused" } },
