@@ -1,5 +1,6 @@
 #include "blob/gridfs/gridfs.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static const struct {
     {MONGOC_URI_MAXPOOLSIZE, 12}, /* the store's threads, and one for ready */
 };
 #define MAJORITY_MS 15000 /* how long a write waits for the other members */
+#define ARENAS 2          /* see start_library */
 
 bson_oid_t tide_gridfs_oid(const struct tide_id *id)
 {
@@ -38,6 +40,9 @@ struct tide_id tide_gridfs_id(const bson_oid_t *oid)
 static void start_library(void)
 {
     mongoc_init();
+    /* libmongoc takes and frees megabytes for every batch of chunks, which malloc keeps for the next one, in
+     * each arena: by itself it would have one for every thread of the store. */
+    mallopt(M_ARENA_MAX, ARENAS);
     /* It would write to the standard error; what matters is in the errors. */
     mongoc_log_set_handler(NULL, NULL);
 }

@@ -3,7 +3,7 @@
 
 #include "blob/gridfs/gridfs.h"
 
-#define AHEAD (1024 * 1024) /* bytes fetched ahead of one who reads on */
+#define AHEAD (512 * 1024) /* bytes fetched ahead of one who reads on */
 
 struct gridfs_input {
     struct tide_gridfs *gridfs;

@@ -4,7 +4,16 @@
 #include "base/clock.h"
 #include "blob/gridfs/gridfs.h"
 
-#define BATCH 8 /* chunks in an insert: larger ones are hardly faster, and take memory */
+/* Chunks in an insert: more are hardly faster, and these just fit into the 2 MiB that libmongoc takes for
+ * them. */
+#define BATCH 7
+
+/* A chunk's document, filled in place. */
+struct slot {
+    bson_t doc;
+    bson_iter_t id, n; /* what is new in each chunk */
+    char *data;        /* room for TIDE_GRIDFS_CHUNK bytes */
+};
 
 struct gridfs_output {
     struct tide_gridfs *gridfs;
@@ -15,9 +24,10 @@ struct gridfs_output {
 
     char *first; /* the first chunk waits for the commit: it can be patched, and it claims the id */
     size_t first_len;
-    char *batch; /* the chunks that follow, gathered for an insert */
-    size_t batch_len;
-    int32_t stored; /* chunks inserted */
+    struct slot slots[BATCH]; /* the chunks that follow, gathered for an insert */
+    int ready;                /* slots that were made */
+    size_t batch_len;         /* bytes in them */
+    int32_t stored;           /* chunks inserted */
 };
 
 static struct gridfs_output *output_of(struct tide_blob_output *output)
@@ -60,43 +70,62 @@ static bool is_staged(const struct gridfs_output *out)
 
 /* ---- append ---- */
 
-static size_t gather(char **buf, size_t *len, size_t cap, const void *data, size_t size)
+static void find_data(struct slot *slot)
 {
-    size_t n = cap - *len < size ? cap - *len : size;
+    const uint8_t *data;
+    bson_iter_t iter;
+    uint32_t len;
 
-    if (!*buf)
-        *buf = malloc(cap);
-    if (!*buf)
-        return 0;
-    memcpy(*buf + *len, data, n);
-    *len += n;
-    return n;
+    bson_iter_init_find(&slot->id, &slot->doc, "_id");
+    bson_iter_init_find(&slot->n, &slot->doc, "n");
+    bson_iter_init_find(&iter, &slot->doc, "data");
+    bson_iter_binary(&iter, NULL, &len, &data);
+    slot->data = (char *)data; /* within the document, which is ours */
+}
+
+/* Any bytes will do for data that are still to come: those of the first chunk, which is full. */
+static void make_slot(struct gridfs_output *out, struct slot *slot, const char *data, size_t len)
+{
+    bson_init(&slot->doc);
+    if (is_staged(out))
+        BSON_APPEND_OID(&slot->doc, "staged", &out->staged);
+    tide_gridfs_chunk(&slot->doc, &out->staged, 0, data, len);
+    find_data(slot);
+}
+
+/* The file's last chunk is shorter than its slot. */
+static void shorten_slot(struct gridfs_output *out, struct slot *slot, size_t len)
+{
+    struct slot shorter;
+
+    make_slot(out, &shorter, slot->data, len);
+    bson_destroy(&slot->doc);
+    bson_copy_to(&shorter.doc, &slot->doc);
+    bson_destroy(&shorter.doc);
+    find_data(slot);
 }
 
 static bool insert_chunks(struct tide_gridfs_bucket *bucket, struct gridfs_output *out, struct tide_err *err)
 {
-    bson_t chunks[BATCH], *docs[BATCH];
+    size_t count = (out->batch_len + TIDE_GRIDFS_CHUNK - 1) / TIDE_GRIDFS_CHUNK;
+    size_t last = out->batch_len - (count - 1) * TIDE_GRIDFS_CHUNK;
+    const bson_t *docs[BATCH];
     bson_error_t error;
-    size_t count = 0;
-    bool ok;
 
-    for (size_t at = 0; at < out->batch_len; at += TIDE_GRIDFS_CHUNK, count++) {
-        size_t left = out->batch_len - at;
+    if (last < TIDE_GRIDFS_CHUNK)
+        shorten_slot(out, &out->slots[count - 1], last);
+    for (size_t i = 0; i < count; i++) {
+        bson_oid_t id;
 
-        docs[count] = &chunks[count];
-        bson_init(docs[count]);
-        tide_gridfs_chunk(docs[count], &out->staged, out->stored + 1 + (int32_t)count, out->batch + at,
-                          left < TIDE_GRIDFS_CHUNK ? left : TIDE_GRIDFS_CHUNK);
-        if (is_staged(out))
-            BSON_APPEND_OID(docs[count], "staged", &out->staged);
+        bson_oid_init(&id, NULL);
+        bson_iter_overwrite_oid(&out->slots[i].id, &id);
+        bson_iter_overwrite_int32(&out->slots[i].n, out->stored + 1 + (int32_t)i);
+        docs[i] = &out->slots[i].doc;
     }
-    ok = tide_gridfs_insert(bucket->chunks, (const bson_t **)docs, count, &error) ||
-         tide_gridfs_fail(err, "insert of chunks", &error);
-    for (size_t i = 0; i < count; i++)
-        bson_destroy(docs[i]);
     out->stored += (int32_t)count;
     out->batch_len = 0;
-    return ok;
+    return tide_gridfs_insert(bucket->chunks, docs, count, &error) ||
+           tide_gridfs_fail(err, "insert of chunks", &error);
 }
 
 static bool flush(struct gridfs_output *out, struct tide_err *err)
@@ -111,17 +140,40 @@ static bool flush(struct gridfs_output *out, struct tide_err *err)
     return ok;
 }
 
+static size_t take_first(struct gridfs_output *out, const char *data, size_t len)
+{
+    size_t room = TIDE_GRIDFS_CHUNK - out->first_len, n = len < room ? len : room;
+
+    if (!out->first)
+        out->first = malloc(TIDE_GRIDFS_CHUNK);
+    if (!out->first)
+        return 0;
+    memcpy(out->first + out->first_len, data, n);
+    out->first_len += n;
+    return n;
+}
+
+static size_t take_next(struct gridfs_output *out, const char *data, size_t len)
+{
+    int which = (int)(out->batch_len / TIDE_GRIDFS_CHUNK);
+    size_t at = out->batch_len % TIDE_GRIDFS_CHUNK, room = TIDE_GRIDFS_CHUNK - at,
+           n = len < room ? len : room;
+
+    if (which == out->ready)
+        make_slot(out, &out->slots[out->ready++], out->first, TIDE_GRIDFS_CHUNK);
+    memcpy(out->slots[which].data + at, data, n);
+    out->batch_len += n;
+    return n;
+}
+
 bool tide_gridfs_append(struct tide_blob_output *output, const void *data, size_t len, struct tide_err *err)
 {
     struct gridfs_output *out = output_of(output);
 
     while (len > 0) {
-        size_t n;
+        size_t n =
+            out->first_len < TIDE_GRIDFS_CHUNK ? take_first(out, data, len) : take_next(out, data, len);
 
-        if (out->first_len < TIDE_GRIDFS_CHUNK)
-            n = gather(&out->first, &out->first_len, TIDE_GRIDFS_CHUNK, data, len);
-        else
-            n = gather(&out->batch, &out->batch_len, BATCH * TIDE_GRIDFS_CHUNK, data, len);
         if (n == 0)
             return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
         data = (const char *)data + n;
@@ -257,7 +309,8 @@ void tide_gridfs_drop(struct tide_blob_output *output)
 
     if (!out->keep && out->stored > 0)
         remove_stored(out);
+    for (int i = 0; i < out->ready; i++)
+        bson_destroy(&out->slots[i].doc);
     free(out->first);
-    free(out->batch);
     free(out);
 }
