@@ -27,14 +27,18 @@ def make_clip():
     return BUILD / "media" / CLIP
 
 
-def carry(gateway, clip, directory, done):
+def carry(gateway, clip, directory, ours, done):
     """Appends to `done` what was reached."""
     mailbox = walk.Mailbox(os.environ["SMTP_MAILDIR"])
     token = walk.login(gateway)
     done.append("login")
-    walk.upload(gateway, token, clip)
+    answer = walk.upload(gateway, token, clip)
     done.append("upload")
     fid = walk.file_id(mailbox.wait_for(1)[0])
+    if "gateway" in ours and ours & {"converter", "notification"}:
+        job = walk.wait_for_job(gateway, token, answer)
+        if job["mp3_fid"] != fid:
+            raise Failed(f"the e-mail names {fid}, the job {job}")
     done.append("e-mail")
     walk.download(gateway, token, fid, directory / "mp3")
     if not 6.8 < (seconds := walk.seconds_of(directory / "mp3")) < 7.2:
@@ -50,7 +54,7 @@ def run(number, ours, clip):
     with work_directory() as directory:
         try:
             with system(ours, fresh(f"interop_{number}"), directory) as here:
-                carry(here.gateway, clip, directory, done)
+                carry(here.gateway, clip, directory, ours, done)
         except (Failed, OSError, subprocess.SubprocessError) as error:
             logs = [f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in sorted(directory.glob("*.log"))]
             return done, "\n".join([str(error), *logs])

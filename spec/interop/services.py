@@ -102,27 +102,30 @@ def program(name, ports, backends, directory):
 
 
 def engine_settings(bundles, ports, backends, directory):
-    ca = os.environ["SERVERS_CA"]
-    settings = {"DATA": directory / "data", "QUEUE": backends.amqp, "BLOB": backends.mongodb, "SQL": backends.mysql,
-                "MAIL": f"{backends.smtp}?tls=required&cacert={ca}", "MAIL_FROM": "tidemill@localhost.localdomain",
-                "BUNDLES": ",".join(bundles), "LISTEN_ADMIN": f"127.0.0.1:{ports['admin']}"}
+    settings = {"DATA": directory / "data", "BUNDLES": ",".join(bundles), "LISTEN_ADMIN": f"127.0.0.1:{ports['admin']}"}
+    if "auth" in bundles:
+        settings["SQL"] = backends.mysql
+    if bundles - {"auth"}:
+        settings |= {"QUEUE": backends.amqp, "BLOB": backends.mongodb}
     for name in bundles:
         if name in ports:
             settings[f"LISTEN_{name.upper()}"] = f"127.0.0.1:{ports[name]}"
     if "gateway" in bundles:
         settings["GATEWAY_AUTH_URL"] = f"http://127.0.0.1:{ports['auth']}"
     if "notification" in bundles:
-        settings["NOTIFICATION_DOWNLOAD_URL"] = f"http://127.0.0.1:{ports['gateway']}/download"
+        settings |= {"MAIL": f"{backends.smtp}?tls=required&cacert={os.environ['SERVERS_CA']}",
+                     "MAIL_FROM": "tidemill@localhost.localdomain",
+                     "NOTIFICATION_DOWNLOAD_URL": f"http://127.0.0.1:{ports['gateway']}/download"}
     return {f"TIDEMILL_{name}": str(value) for name, value in settings.items()}
 
 
 @contextlib.contextmanager
-def engine(bundles, ports, backends, directory, *options):
+def engine(bundles, ports, backends, directory):
     log = directory / "engine.log"
     environment = engine_settings(bundles, ports, backends, directory)
-    with running([BUILD / "tidemill", "run", *options], environment, log) as process:
+    with running([BUILD / "tidemill", "run"], environment, log) as process:
         wait_until(lambda: answers(f"http://127.0.0.1:{ports['admin']}/readyz"), process, log)
-        if "auth" in bundles:
+        if "auth" in bundles and "gateway" not in bundles:
             make_admin(environment)
         yield process
 
@@ -136,17 +139,17 @@ def make_admin(environment):
 
 
 @contextlib.contextmanager
-def system(ours, backends, directory, *options):
-    """All four; `ours` are the engine's, the others Python programs."""
+def system(ours, backends, directory, copies=None):
+    """All four; `ours` are the engine's, the others Python programs, one process each or as many as `copies` says."""
     ports = {name: free_port() for name in ("auth", "gateway", "admin")}
     directory = pathlib.Path(directory)
     with contextlib.ExitStack() as stack:
         processes = []
         # The engine first: it declares its queues as it wants them, and the programs take queues as they are.
         if ours:
-            processes.append(stack.enter_context(engine(ours, ports, backends, directory, *options)))
+            processes.append(stack.enter_context(engine(ours, ports, backends, directory)))
         for name in SERVICES:
-            if name not in ours:
+            for _ in range(0 if name in ours else (copies or {}).get(name, 1)):
                 processes.append(stack.enter_context(program(name, ports, backends, directory)))
         yield System(f"http://127.0.0.1:{ports['gateway']}", processes, directory)
 

@@ -9,7 +9,8 @@ import time
 
 from services import Failed, PASSWORD, USER
 
-MAIL_TIMEOUT = 90  # seconds
+MAIL_TIMEOUT = 90  # seconds, for one
+JOB_TIMEOUT = 10  # seconds, once the e-mail is there
 
 
 def curl(*arguments):
@@ -30,6 +31,17 @@ def upload(gateway, token, video):
     return curl("-X", "POST", "-H", f"Authorization: Bearer {token}", "-F", f"file=@{video}", f"{gateway}/upload")
 
 
+def wait_for_job(gateway, token, answer):
+    """Of an upload that our gateway answered: until the job is COMPLETE."""
+    url = gateway + json.loads(answer)["status_url"]
+    end = time.monotonic() + JOB_TIMEOUT
+    while (job := json.loads(curl("-H", f"Authorization: Bearer {token}", url)))["state"] != "COMPLETE":
+        if time.monotonic() > end:
+            raise Failed(f"not COMPLETE within {JOB_TIMEOUT} s: {job}")
+        time.sleep(0.1)
+    return job
+
+
 class Mailbox:
     """The e-mails that the SMTP server has taken since this was made."""
 
@@ -44,13 +56,13 @@ class Mailbox:
         return [email.message_from_bytes((self.path / name).read_bytes(), policy=email.policy.default)
                 for name in self.names() if name not in self.before]
 
-    def wait_for(self, count):
-        end = time.monotonic() + MAIL_TIMEOUT
-        while len(mails := self.mails()) < count:
+    def wait_for(self, count, timeout=MAIL_TIMEOUT):
+        end = time.monotonic() + timeout
+        while len(self.names()) - len(self.before) < count:
             if time.monotonic() > end:
-                raise Failed(f"{len(mails)} of {count} e-mails within {MAIL_TIMEOUT} s")
+                raise Failed(f"{len(self.mails())} of {count} e-mails within {timeout} s")
             time.sleep(0.1)
-        return mails
+        return self.mails()
 
 
 def file_id(mail):
