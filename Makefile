@@ -6,7 +6,7 @@ CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core spec/unit -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tests run demo test servers interop chaos bench check lint asan tsan docs format clean
+.PHONY: help setup build tests run demo test servers python-services interop chaos bench check lint asan tsan docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: build $(if $(filter cluster,$(PROFILE)),servers) ## one video through the 
 	@.ci/setup demo
 	@BUILD=$(BUILD) PROFILE=$(PROFILE) .ci/demo "$$VIDEO"
 
-test: tests servers ## run every test
+test: tests servers python-services ## run every test
 	@BUILD=$(BUILD) .ci/test
 
 servers: ## what the servers for tests and for the cluster demo need
@@ -41,9 +41,11 @@ servers: ## what the servers for tests and for the cluster demo need
 chaos: build servers ## uploads while every part is killed and frozen (CHAOS_MINUTES=10: the long run)
 	@BUILD=$(BUILD) python3 -B spec/chaos $(BUILD)/chaos
 
-interop: build servers ## each service in turn as a Python program, the others as they are (RUN=3: one run)
-	@.ci/setup demo
+python-services:
 	@spec/interop/python/install $(BUILD)/interop
+
+interop: build servers python-services ## each service in turn as a Python program, the others as they are (RUN=3: one run)
+	@.ci/setup demo
 	@BUILD=$(BUILD) python3 -B spec/servers run $(BUILD)/interop/venv/bin/python -B spec/interop $(RUN)
 
 bench: build ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate: one row)

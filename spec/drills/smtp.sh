@@ -11,7 +11,6 @@ clip=$BUILD/media/clip-7s.mp4
 need "the engine starts" engine_start "$work" TIDEMILL_MAIL="$SMTP_URL?tls=required&cacert=$SERVERS_CA" \
     TIDEMILL_MAIL_FROM=mill@example.com
 need "log in" login "$user" "$password"
-export TIDEMILL_DATA=$work/data
 
 behave() { rm -f "$SMTP_BEHAVIOUR"; if (($# > 0)); then echo "$*" >"$SMTP_BEHAVIOUR"; fi; }
 arrived() { [[ $(grep -lF "$1" "$SMTP_MAILDIR"/new/* 2>/dev/null | wc -l) == 1 ]]; }
@@ -36,10 +35,10 @@ start=$(now)
 check "a job is done while the server answers 550" convert
 check "its message is a dead letter after one attempt" until_true 60 seen reject "550 5.1.1 no such mailbox"
 echo "# 5xx: a dead letter $(since "$start") s after the upload"
-letter() { "$BUILD/tidemill" queue show mp3 --json | jq -r '.[0] | "\(.attempts) \(.reason)"'; }
+letter() { tidemill queue show mp3 --json | jq -r '.[0] | "\(.attempts) \(.reason)"'; }
 check "with the server's words: $(letter)" grep -qF "550 5.1.1 no such mailbox" <<<"$(letter)"
 check "the job is COMPLETE all the same" test "$(state "$job")" = COMPLETE
 behave
-check "sent again" "$BUILD/tidemill" queue retry mp3 --all
+check "sent again" tidemill queue retry mp3 --all
 check "it arrives" until_true 60 arrived "$mp3"
 check "the engine stops on SIGTERM" engine_stop

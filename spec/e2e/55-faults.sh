@@ -42,9 +42,12 @@ check "all jobs are COMPLETE" until_true 200 all_complete
 total=$(field '.jobs | length')
 check "these are the six, the two from before, and at most those that died with a worker" test "$total" -ge 8
 check "each has an MP3 of its own" test "$(field '[.jobs[].mp3_fid] | unique | length')" = "$total"
-check "there is one e-mail a job" until_true 60 mail_count "$total"
-idle() { [[ $("$BUILD/tidemill" queue list --json 2>/dev/null | jq '[.[] | .ready + .delayed + .leased + .dead] | add') == 0 ]]; }
-export TIDEMILL_DATA=$work/data
+idle() { [[ $(queued ready delayed leased dead) == 0 ]]; }
 check "the queues are empty" until_true 60 idle
-check "still one e-mail a job" mail_count "$total"
+mailed() { [[ $(mails | xargs grep -hi '^Message-ID:' | sort -u | wc -l) == "$total" ]]; }
+check "there is an e-mail for each job" mailed
+# By SMTP, the death between the server's 250 and the note costs a second one with the same Message-ID: nothing can prevent that.
+twice=0
+if [[ ${PROFILE:-embedded} == cluster ]]; then twice=1; fi
+check "there is one e-mail a job, and $twice more" mail_count $((total + twice))
 check "the engine stops on SIGTERM" engine_stop
