@@ -67,30 +67,37 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct tide_queue_stat *)a)->queue, ((const struct tide_queue_stat *)b)->queue);
 }
 
-/* Bundles that can't be loaded are left out: their messages may be what one is here for. NULL with err. */
+/* Bundles that can't be loaded are left out: their messages may be what one is here for. */
+static void add_all_declared(struct queues *queues, const struct tide_settings *settings)
+{
+    struct tide_cli_bundles all;
+
+    if (!tide_cli_bundles_load(&all, settings, true))
+        return;
+    for (size_t i = 0; i < settings->bundle_count; i++)
+        if (all.bundles[i])
+            add_declared(queues, all.bundles[i]);
+    tide_cli_bundles_release(&all);
+}
+
+/* NULL with err. */
 static struct queues *find_queues(struct tide_queue_broker *broker, const struct tide_settings *settings,
                                   struct tide_err *err)
 {
     struct queues *queues = calloc(1, sizeof *queues);
-    struct tide_cli_bundles all;
     int count;
 
     if (!queues) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
         return NULL;
     }
-    count = tide_queue_stats(broker, queues->stats, MAX_QUEUES, err);
+    add_all_declared(queues, settings);
+    count = tide_queue_stats(broker, queues->stats, (int)queues->count, MAX_QUEUES, err);
     if (count < 0) {
         free(queues);
         return NULL;
     }
     queues->count = (size_t)count;
-    if (tide_cli_bundles_load(&all, settings, true)) {
-        for (size_t i = 0; i < settings->bundle_count; i++)
-            if (all.bundles[i])
-                add_declared(queues, all.bundles[i]);
-        tide_cli_bundles_release(&all);
-    }
     qsort(queues->stats, queues->count, sizeof queues->stats[0], by_name);
     return queues;
 }
@@ -108,20 +115,37 @@ static int unknown_queue(const struct queues *queues, const char *name)
 
 /* ---- verbs ---- */
 
-static int list(const struct tide_cli *cli, const struct queues *queues)
+static int list_json(const struct queues *queues)
 {
-    bool json = tide_cli_value(cli, "json") != NULL;
-
-    printf(json ? "[" : "%-24s %8s %8s %8s %8s\n", "queue", "ready", "delayed", "leased", "dead");
+    putchar('[');
     for (size_t i = 0; i < queues->count; i++) {
         const struct tide_queue_stat *stat = &queues->stats[i];
-        printf(json ? "%s{\"queue\":\"%s\",\"ready\":%" PRId64 ",\"delayed\":%" PRId64 ",\"leased\":%" PRId64
-                      ",\"dead\":%" PRId64 "}"
-                    : "%s%-24s %8" PRId64 " %8" PRId64 " %8" PRId64 " %8" PRId64 "\n",
-               json && i ? "," : "", stat->queue, stat->ready, stat->delayed, stat->leased, stat->dead);
+        printf("%s{\"queue\":\"%s\",\"ready\":%" PRId64 ",\"delayed\":%" PRId64 ",\"leased\":", i ? "," : "",
+               stat->queue, stat->ready, stat->delayed);
+        if (stat->leased < 0)
+            fputs("null", stdout);
+        else
+            printf("%" PRId64, stat->leased);
+        printf(",\"dead\":%" PRId64 "}", stat->dead);
     }
-    if (json)
-        puts("]");
+    puts("]");
+    return TIDE_EXIT_GOOD;
+}
+
+static int list(const struct tide_cli *cli, const struct queues *queues)
+{
+    if (tide_cli_value(cli, "json"))
+        return list_json(queues);
+    printf("%-24s %8s %8s %8s %8s\n", "queue", "ready", "delayed", "leased", "dead");
+    for (size_t i = 0; i < queues->count; i++) {
+        const struct tide_queue_stat *stat = &queues->stats[i];
+        char leased[24] = "-";
+
+        if (stat->leased >= 0)
+            snprintf(leased, sizeof leased, "%" PRId64, stat->leased);
+        printf("%-24s %8" PRId64 " %8" PRId64 " %8s %8" PRId64 "\n", stat->queue, stat->ready, stat->delayed,
+               leased, stat->dead);
+    }
     return TIDE_EXIT_GOOD;
 }
 

@@ -64,7 +64,7 @@ struct tide_queue_driver {
     void (*end)(struct tide_delivery *delivery, const struct tide_queue_ending *ending);
 
     /* These block; as in queue/queue.h. */
-    int (*stats)(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int max,
+    int (*stats)(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int named, int max,
                  struct tide_err *err);
     int (*list)(struct tide_queue_broker *broker, const char *queue, const char *state, int max,
                 struct tide_queue_dead **list, struct tide_err *err);
@@ -75,5 +75,15 @@ struct tide_queue_driver {
 };
 
 extern const struct tide_queue_driver tide_queue_sqlite;
+
+/* ---- ending.c: what an ending means, the same for all drivers ---- */
+
+/* How many attempts have failed then. Deliveries behind the last attempt count while they come again. */
+unsigned tide_queue_failed_after(const struct tide_delivery *delivery,
+                                 const struct tide_queue_ending *ending);
+/* In how many milliseconds a RETRY comes. The backoff is spread over five values, so that a driver may have
+ * something for each. */
+int64_t tide_queue_delay_after(const struct tide_delivery *delivery, const struct tide_queue_ending *ending,
+                               const struct tide_queue_consume *how);
 
 #endif

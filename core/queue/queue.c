@@ -211,10 +211,13 @@ static bool check_state(const char *state, bool leased_too, struct tide_err *err
                         leased_too ? ", leased" : "");
 }
 
-int tide_queue_stats(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int max,
+int tide_queue_stats(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int named, int max,
                      struct tide_err *err)
 {
-    return broker->driver->stats(broker, stats, max, err);
+    for (int i = 0; i < named; i++)
+        if (!check_name(stats[i].queue, err))
+            return -1;
+    return broker->driver->stats(broker, stats, named, max, err);
 }
 
 int tide_queue_list(struct tide_queue_broker *broker, const char *queue, const char *state, int max,

@@ -108,10 +108,13 @@ void tide_delivery_postpone(struct tide_delivery *delivery, const char *code, co
 
 struct tide_queue_stat {
     char queue[65];
-    int64_t ready, delayed, leased, dead;
+    int64_t ready, delayed, dead;
+    int64_t leased; /* -1: the driver can't tell */
 };
-/* Fills up to max; returns how many, -1 with err. */
-int tide_queue_stats(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int max,
+/* The first `named` of stats come with their queue's name, each another one, and are filled. Other queues
+ * that have messages are added behind them, up to `max` in all, by a driver that can list queues (AMQP
+ * can't). Returns how many there are, -1 with err. */
+int tide_queue_stats(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int named, int max,
                      struct tide_err *err);
 
 struct tide_queue_dead {

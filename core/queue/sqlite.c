@@ -5,7 +5,6 @@
  * bring is noticed by sqlite_wake.c.
  */
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -114,38 +113,6 @@ static void driver_stop(struct tide_queue_consumer *base)
     tide_turn_free_stopped((struct broker *)base->broker);
 }
 
-static int64_t backoff(const struct consumer *consumer, unsigned failed)
-{
-    int64_t ms = consumer->how.backoff_ms;
-
-    for (; failed > 0 && ms < consumer->how.backoff_max_ms; failed--)
-        ms *= 2;
-    if (ms > consumer->how.backoff_max_ms)
-        ms = consumer->how.backoff_max_ms;
-    return ms * (80 + (int64_t)randombytes_uniform(41)) / 100;
-}
-
-/* What the message's count becomes. Deliveries behind the last attempt count while they come again. */
-static unsigned failed_after(const struct delivery *delivery, const struct tide_queue_ending *ending)
-{
-    unsigned failed = delivery->failed + 1, attempts = delivery->base.attempts;
-
-    if (ending->how == TIDE_QUEUE_RETRY)
-        return ending->expired && failed < attempts ? attempts : failed;
-    return failed < attempts ? failed : attempts;
-}
-
-static int64_t delay_after(const struct delivery *delivery, const struct tide_queue_ending *ending)
-{
-    unsigned attempts = delivery->base.attempts, failed = delivery->failed;
-
-    if (ending->how != TIDE_QUEUE_RETRY || ending->delay_ms >= 0)
-        return ending->delay_ms;
-    if (ending->expired)
-        failed = failed >= attempts ? failed - attempts + 1 : 0;
-    return backoff(delivery->consumer, failed);
-}
-
 static struct request *end_request(const struct delivery *delivery, const struct tide_queue_ending *ending)
 {
     struct request *request = calloc(1, sizeof *request);
@@ -155,12 +122,13 @@ static struct request *end_request(const struct delivery *delivery, const struct
     request->what = END;
     request->lease = delivery->lease;
     request->lease_end_ms = delivery->lease_end_ms;
-    request->failed = failed_after(delivery, ending);
-    request->ending = (struct tide_queue_ending){.how = ending->how,
-                                                 .delay_ms = delay_after(delivery, ending),
-                                                 .code = copy_text(ending->code),
-                                                 .reason = copy_text(ending->reason),
-                                                 .detail = copy_text(ending->detail)};
+    request->failed = tide_queue_failed_after(&delivery->base, ending);
+    request->ending = (struct tide_queue_ending){
+        .how = ending->how,
+        .delay_ms = tide_queue_delay_after(&delivery->base, ending, &delivery->consumer->how),
+        .code = copy_text(ending->code),
+        .reason = copy_text(ending->reason),
+        .detail = copy_text(ending->detail)};
     return request;
 }
 
@@ -271,10 +239,10 @@ static void driver_close(struct tide_queue_broker *base)
 
 /* ---- look in and mend: on a connection of their own ---- */
 
-static int driver_stats(struct tide_queue_broker *base, struct tide_queue_stat *stats, int max,
+static int driver_stats(struct tide_queue_broker *base, struct tide_queue_stat *stats, int named, int max,
                         struct tide_err *err)
 {
-    return tide_store_stats(((struct broker *)base)->path, stats, max, err);
+    return tide_store_stats(((struct broker *)base)->path, stats, named, max, err);
 }
 
 static int driver_list(struct tide_queue_broker *base, const char *queue, const char *state, int max,

@@ -28,30 +28,49 @@ static sqlite3_stmt *prepare(struct tide_store *store, const char *text, struct 
 
 /* ---- stats ---- */
 
-static void read_stat(sqlite3_stmt *stmt, struct tide_queue_stat *stat)
+static struct tide_queue_stat *find(struct tide_queue_stat *stats, int count, const char *queue)
 {
-    memset(stat, 0, sizeof *stat);
-    strncpy(stat->queue, (const char *)sqlite3_column_text(stmt, 0), sizeof stat->queue - 1);
+    for (int i = 0; i < count; i++)
+        if (strcmp(stats[i].queue, queue) == 0)
+            return &stats[i];
+    return NULL;
+}
+
+/* Into the one of that name, or behind the last where there is room. */
+static int read_stat(sqlite3_stmt *stmt, struct tide_queue_stat *stats, int count, int max)
+{
+    const char *queue = (const char *)sqlite3_column_text(stmt, 0);
+    struct tide_queue_stat *stat = find(stats, count, queue);
+
+    if (!stat && count == max)
+        return count;
+    if (!stat) {
+        stat = &stats[count++];
+        *stat = (struct tide_queue_stat){0};
+        strncpy(stat->queue, queue, sizeof stat->queue - 1);
+    }
     stat->ready = sqlite3_column_int64(stmt, 1);
     stat->delayed = sqlite3_column_int64(stmt, 2);
     stat->leased = sqlite3_column_int64(stmt, 3);
     stat->dead = sqlite3_column_int64(stmt, 4);
+    return count;
 }
 
-static int read_stats(struct tide_store *store, sqlite3_stmt *stmt, struct tide_queue_stat *stats, int max,
-                      struct tide_err *err)
+static int read_stats(struct tide_store *store, sqlite3_stmt *stmt, struct tide_queue_stat *stats, int named,
+                      int max, struct tide_err *err)
 {
-    int count = 0, rc = SQLITE_DONE;
+    int count = named, rc;
 
-    while (count < max && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
-        read_stat(stmt, &stats[count++]);
-    if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        count = read_stat(stmt, stats, count, max);
+    if (rc == SQLITE_DONE)
         return count;
     tide_store_fail(store, rc, err);
     return -1;
 }
 
-int tide_store_stats(const char *path, struct tide_queue_stat *stats, int max, struct tide_err *err)
+int tide_store_stats(const char *path, struct tide_queue_stat *stats, int named, int max,
+                     struct tide_err *err)
 {
     struct tide_store *store = tide_store_open(path, err);
     sqlite3_stmt *stmt;
@@ -64,7 +83,7 @@ int tide_store_stats(const char *path, struct tide_queue_stat *stats, int max, s
                    " GROUP BY queue ORDER BY queue",
                    err);
     if (stmt)
-        count = read_stats(store, stmt, stats, max, err);
+        count = read_stats(store, stmt, stats, named, max, err);
     sqlite3_finalize(stmt);
     tide_store_free(store);
     return count;

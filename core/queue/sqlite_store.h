@@ -112,7 +112,8 @@ TIDE_WARN_UNUSED bool tide_store_reject(struct tide_store *store, const struct t
                                         struct tide_err *err);
 
 /* As the calls of queue/queue.h, on a connection of their own (sqlite_look.c). */
-int tide_store_stats(const char *path, struct tide_queue_stat *stats, int max, struct tide_err *err);
+int tide_store_stats(const char *path, struct tide_queue_stat *stats, int named, int max,
+                     struct tide_err *err);
 int tide_store_list(const char *path, const char *queue, const char *state, int max,
                     struct tide_queue_dead **list, struct tide_err *err);
 int64_t tide_store_dead_retry(const char *path, const char *queue, int64_t id, struct tide_err *err);

@@ -1,12 +1,11 @@
 /* What a spec sees of the backends beside what scripts do: messages where they lie, bytes as a source. */
-#include <string.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "bind/copy.h"
 #include "bind/native.h"
 #include "spec/internal.h"
 
-#define MAX_QUEUES 1000
 #define MAX_MESSAGES 10000
 
 static void set_count(lua_State *L, const char *name, int64_t count)
@@ -18,22 +17,17 @@ static void set_count(lua_State *L, const char *name, int64_t count)
 /* spec_queue(name): { ready, delayed, leased, dead } */
 static int spec_queue(lua_State *L)
 {
-    const char *name = luaL_checkstring(L, 1);
-    struct tide_queue_stat *stats = lua_newuserdata(L, MAX_QUEUES * sizeof *stats), none = {0};
-    const struct tide_queue_stat *found = &none;
+    struct tide_queue_stat stat = {0};
     struct tide_err err;
-    int count = tide_queue_stats(tide_spec_run_of(L)->services.queue, stats, MAX_QUEUES, &err);
 
-    if (count < 0)
+    snprintf(stat.queue, sizeof stat.queue, "%s", luaL_checkstring(L, 1));
+    if (tide_queue_stats(tide_spec_run_of(L)->services.queue, &stat, 1, 1, &err) < 0)
         return luaL_error(L, "%s", err.message);
-    for (int i = 0; i < count; i++)
-        if (strcmp(stats[i].queue, name) == 0)
-            found = &stats[i];
     lua_createtable(L, 0, 4);
-    set_count(L, "ready", found->ready);
-    set_count(L, "delayed", found->delayed);
-    set_count(L, "leased", found->leased);
-    set_count(L, "dead", found->dead);
+    set_count(L, "ready", stat.ready);
+    set_count(L, "delayed", stat.delayed);
+    set_count(L, "leased", stat.leased);
+    set_count(L, "dead", stat.dead);
     return 1;
 }
 

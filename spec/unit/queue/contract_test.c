@@ -1,23 +1,7 @@
 /*
- * What every driver of core/queue has to do. TIDEMILL_TEST_QUEUE=URL runs it against another broker than the
- * embedded one; its queues are new ones.
+ * What every driver of core/queue has to do: for the embedded one, and for a server's when AMQP_URL names it.
  */
 #include "queue/fixture.h"
-
-static int set_up_driver(void **state)
-{
-    const char *url = getenv("TIDEMILL_TEST_QUEUE");
-    struct fixture *f;
-
-    set_up(state);
-    f = *state;
-    if (url) {
-        close_broker(f);
-        snprintf(f->url, sizeof f->url, "%s", url);
-        open_broker(f);
-    }
-    return 0;
-}
 
 /* ---- publish ---- */
 
@@ -232,7 +216,6 @@ static void acks_inside_the_delivery_leave_the_others_theirs(void **state)
     struct fixture *f = *state;
     struct inbox inboxes[3] = {{.act = act_ack}, {0}, {0}};
     struct tide_queue_consume how = consume_defaults(f);
-    struct tide_queue_stat stat;
 
     how.prefetch = 4;
     for (int i = 0; i < 40; i++)
@@ -243,9 +226,7 @@ static void acks_inside_the_delivery_leave_the_others_theirs(void **state)
     await_total(f, &inboxes[1], 4);
     await_total(f, &inboxes[2], 4);
     flush(f);
-    stat = stat_of(f);
-    assert_int_equal(stat.leased, 8);
-    assert_int_equal(stat.ready, 0);
+    expect_stat(f, 0, 0, 8, 0);
 }
 
 static void act_stop_and_ack(struct inbox *inbox, struct tide_delivery *delivery)
@@ -511,7 +492,7 @@ static void make_dead(struct fixture *f, int count)
         tide_delivery_reject(take_one(f, &inbox), "c", text, NULL);
     }
     tide_queue_consumer_stop(inbox.consumer);
-    flush(f);
+    expect_stat(f, 0, 0, 0, count);
 }
 
 static void lists_oldest_first_and_no_more_than_asked(void **state)
@@ -703,8 +684,11 @@ static void processes_share_a_queue_without_doubles(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up_driver, tear_down)
-    const struct CMUnitTest tests[] = {
+#define T(name)                                                                                              \
+    {                                                                                                        \
+#name, name, NULL, tear_down, NULL                                                                   \
+    }
+    struct CMUnitTest tests[] = {
         T(delivers_what_was_published),
         T(delivers_an_empty_message),
         T(refuses_what_is_too_large),
@@ -736,5 +720,17 @@ int main(void)
         T(postpone_comes_expired_three_times),
         T(processes_share_a_queue_without_doubles),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    size_t count = sizeof tests / sizeof *tests;
+    int failed;
+
+    for (size_t i = 0; i < count; i++)
+        tests[i].setup_func = set_up;
+    failed = cmocka_run_group_tests_name("embedded", tests, NULL, NULL);
+    if (!getenv("AMQP_URL")) {
+        print_message("skipped: the contract over AMQP, AMQP_URL names no server\n");
+        return failed;
+    }
+    for (size_t i = 0; i < count; i++)
+        tests[i].setup_func = set_up_amqp;
+    return failed + cmocka_run_group_tests_name("AMQP", tests, NULL, NULL);
 }

@@ -397,7 +397,7 @@ static void corruption_met_at_work_is_told(void **state)
     run_raw(db, "PRAGMA wal_checkpoint(TRUNCATE)");
     sqlite3_close(db);
     overwrite(f, 4096, 16 * 4096); /* tables and index */
-    assert_int_equal(tide_queue_stats(f->broker, stats, 4, &err), -1);
+    assert_int_equal(tide_queue_stats(f->broker, stats, 0, 4, &err), -1);
     assert_string_equal(err.code, "internal");
     assert_non_null(strstr(err.message, "malformed"));
     assert_int_equal(tide_queue_list(f->broker, f->queue, "ready", 10, &list, &err), -1);
