@@ -1,7 +1,9 @@
 /* tidemill check, tidemill routes: what the bundles declare, without serving. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/bundles.h"
 #include "cli/command.h"
@@ -62,6 +64,34 @@ static void describe(const struct tide_cli_bundles *loaded, size_t i)
         note_unconsumed(loaded, bundle);
 }
 
+/* The schema files, on a database that is thrown away. False: told. What is meant for a server is left to it.
+ */
+static bool try_schemas(const struct tide_settings *settings)
+{
+    char directory[] = "/tmp/tidemill-check-XXXXXX", url[64];
+    struct tide_settings own = *settings;
+    static const char *const files[] = {"check.db", "check.db-wal", "check.db-shm"};
+    struct tide_log log;
+    struct tide_err err;
+    bool ok;
+
+    if (strncmp(settings->sql, "sqlite:", 7) != 0)
+        return true;
+    if (!mkdtemp(directory))
+        return !tide_cli_fail("%s: %s", directory, strerror(errno));
+    snprintf(url, sizeof url, "sqlite:%s/check.db", directory);
+    own.data = directory;
+    own.sql = url;
+    tide_cli_log(&log);
+    ok = tide_services_migrate(&own, &log, &err) || !fprintf(stderr, "%s\n", err.message);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(url, sizeof url, "%s/%s", directory, files[i]);
+        unlink(url);
+    }
+    rmdir(directory);
+    return ok;
+}
+
 int tide_cli_check(struct tide_cli *cli)
 {
     struct tide_settings settings;
@@ -80,7 +110,7 @@ int tide_cli_check(struct tide_cli *cli)
         else
             printf("%-16s FAILED\n", loaded.settings.bundles[i].name);
     }
-    code = loaded.failed ? TIDE_EXIT_FAILED : TIDE_EXIT_GOOD;
+    code = try_schemas(&settings) && !loaded.failed ? TIDE_EXIT_GOOD : TIDE_EXIT_FAILED;
     tide_cli_bundles_release(&loaded);
     tide_settings_release(&settings);
     return code;

@@ -15,6 +15,9 @@ static const struct tide_option run_options[] = {
 
 static const struct tide_option routes_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
 
+static const struct tide_option migrate_options[] = {
+    {"check", 0, NULL, "only tell which are pending; 1 when any is"}, {0}};
+
 static const struct tide_option test_options[] = {
     {"filter", 'f', "PATTERN", "only tests whose full name matches the Lua pattern (may be repeated)"},
     {"tag", 't', "TAG", "only tests with #TAG in their names (may be repeated)"},
@@ -62,6 +65,8 @@ static const struct tide_command commands[] = {
      tide_settings_options, tide_cli_check},
     {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
      routes_options, tide_settings_options, tide_cli_routes},
+    {"migrate", "", 0, 0, "apply the bundles' schema files that the database has not had yet", NULL,
+     migrate_options, tide_settings_options, tide_cli_migrate},
     {"test", "[FILE|DIRECTORY|BUNDLE]...", 0, 1000, "run specs (busted) inside the engine, on fresh backends",
      "Without a word: all files *_spec.lua in spec/ and in the directory spec of each bundle. Prints TAP.\n"
      "In a spec, tide.spec.bundle \"NAME\" runs a bundle; what waits just works in `it`.\n"

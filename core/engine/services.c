@@ -130,19 +130,26 @@ void tide_services_http_limits(const struct tide_settings *settings, struct tide
     limits->min_rate = settings->min_rate;
 }
 
-static bool migrate_all(struct tide_sql_db *db, const struct tide_settings *settings, struct tide_err *err)
+/* ---- schema files ---- */
+
+typedef bool each_schema(struct tide_sql_db *db, const char *bundle, const char *path, void *arg,
+                         struct tide_err *err);
+
+static bool each_bundle(struct tide_sql_db *db, const struct tide_settings *settings, each_schema *each,
+                        void *arg, struct tide_err *err)
 {
     char path[1024];
 
     for (size_t i = 0; i < settings->bundle_count; i++)
         if (has_schema(&settings->bundles[i], path, sizeof path) &&
-            !tide_sql_migrate(db, settings->bundles[i].name, path, err))
+            !each(db, settings->bundles[i].name, path, arg, err))
             return false;
     return true;
 }
 
-bool tide_services_migrate(const struct tide_settings *settings, const struct tide_log *log,
-                           struct tide_err *err)
+/* On a database that is opened for it alone. */
+static bool with_database(const struct tide_settings *settings, const struct tide_log *log, each_schema *each,
+                          void *arg, struct tide_err *err)
 {
     struct tide_services services;
     uv_loop_t loop;
@@ -151,10 +158,42 @@ bool tide_services_migrate(const struct tide_settings *settings, const struct ti
     uv_loop_init(&loop);
     ok = tide_services_open(&services, settings, TIDE_WITH_SQL, &loop, log, NULL, err);
     if (ok) {
-        ok = migrate_all(services.sql, settings, err);
+        ok = each_bundle(services.sql, settings, each, arg, err);
         tide_services_close(&services);
+    } else {
+        err->retryable = false; /* a server that is away can be opened */
     }
     return tide_services_close_loop(&loop, log) && ok;
+}
+
+static bool migrate(struct tide_sql_db *db, const char *bundle, const char *path, void *arg,
+                    struct tide_err *err)
+{
+    (void)arg;
+    return tide_sql_migrate(db, bundle, path, err);
+}
+
+bool tide_services_migrate(const struct tide_settings *settings, const struct tide_log *log,
+                           struct tide_err *err)
+{
+    return with_database(settings, log, migrate, NULL, err);
+}
+
+static void list_file(void *arg, const char *path)
+{
+    tide_buf_printf(arg, "%s\n", path);
+}
+
+static bool list_pending(struct tide_sql_db *db, const char *bundle, const char *path, void *arg,
+                         struct tide_err *err)
+{
+    return tide_sql_pending(db, bundle, path, list_file, arg, err);
+}
+
+bool tide_services_pending(const struct tide_settings *settings, const struct tide_log *log,
+                           struct tide_buf *list, struct tide_err *err)
+{
+    return with_database(settings, log, list_pending, list, err);
 }
 
 /* ---- the end of a loop ---- */

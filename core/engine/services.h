@@ -34,9 +34,12 @@ struct tide_bundle *tide_services_load(const struct tide_services *services,
 void tide_services_http_limits(const struct tide_settings *settings, struct tide_http_limits *limits);
 
 /* Brings the tables of all bundles (<bundle>/schema/) up to date. Blocks. Before anything else uses the
- * database. */
+ * database. Retryable: the database can't be reached. */
 TIDE_WARN_UNUSED bool tide_services_migrate(const struct tide_settings *settings, const struct tide_log *log,
                                             struct tide_err *err);
+/* The schema files that it would apply, one a line; nothing is changed. */
+TIDE_WARN_UNUSED bool tide_services_pending(const struct tide_settings *settings, const struct tide_log *log,
+                                            struct tide_buf *list, struct tide_err *err);
 
 /* Runs the loop until its handles are closed and closes it. False when handles were left open for a second:
  * their number and kinds are logged as an error. */

@@ -26,6 +26,8 @@ struct tide_settings_bundle {
     char *settings_json; /* its own settings, a JSON object: checked by the bundle */
 };
 
+enum tide_settings_switch { TIDE_SETTINGS_ON, TIDE_SETTINGS_OFF };
+
 struct tide_settings {
     char *path;    /* of the settings file; NULL: there is none */
     char *scripts; /* directory of the bundles */
@@ -35,6 +37,7 @@ struct tide_settings {
     char *mail_from;
     char *admin;        /* "host:port", NULL: off */
     char *media_helper; /* NULL: media/media.h's default */
+    int64_t migrate;    /* enum tide_settings_switch */
     int64_t workers;
     int64_t grace_ms;
     int64_t log_format; /* enum tide_log_format */

@@ -15,6 +15,7 @@
 #define GIB (1LL << 30)
 
 static const char *const formats[] = {"auto", "json", "human", NULL};
+static const char *const switches[] = {"on", "off", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(member) offsetof(struct tide_settings, member)
@@ -26,6 +27,9 @@ const struct tide_setting tide_settings_table[] = {
      "directory of the embedded backends and of generated secrets", 0, 0, NULL},
     {"sql", TIDE_SETTING_TEXT, AT(sql), "sqlite:{data}/auth.db", "\"sqlite:data/auth.db\"",
      "URL of the database", 0, 0, NULL},
+    {"migrate", TIDE_SETTING_CHOICE, AT(migrate), "on", "\"off\"",
+     "run applies the bundles' schema files; off: it only starts when `tidemill migrate` has", 0, 0,
+     switches},
     {"queue", TIDE_SETTING_TEXT, AT(queue), "sqlite:{data}/queue.db", "\"sqlite:data/queue.db\"",
      "URL of the message queues", 0, 0, NULL},
     {"blob", TIDE_SETTING_TEXT, AT(blob), "file:{data}/blobs", "\"file:data/blobs\"",

@@ -105,7 +105,8 @@ static bool prepare(struct tide_supervisor *supervisor, struct tide_err *err)
 
     return tide_lock_data(supervisor->settings->data, &supervisor->lock_fd, err) &&
            listen_all(supervisor, err) &&
-           tide_services_migrate(supervisor->settings, &supervisor->log, err) &&
+           tide_migration_begin(&supervisor->migration, &supervisor->loop, supervisor->settings,
+                                &supervisor->log, err) &&
            (!options->prepare || options->prepare(options->arg, err)) && export_settings(supervisor, err) &&
            (!supervisor->settings->admin || tide_admin_start(supervisor, err));
 }
@@ -401,6 +402,7 @@ static void release(struct tide_supervisor *supervisor)
 {
     for (unsigned i = 0; i < supervisor->child_count; i++)
         tide_child_release(&supervisor->children[i]);
+    tide_migration_stop(supervisor->migration);
     tide_services_close_loop(&supervisor->loop, &supervisor->log);
     tide_metrics_unmap(supervisor->metrics);
     for (size_t i = 0; i < supervisor->listener_count; i++)

@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "engine/control.h"
 #include "engine/health.h"
+#include "engine/migration.h"
 #include "engine/supervisor.h"
 #include "http/server.h"
 
@@ -72,6 +73,7 @@ struct tide_supervisor {
     struct tide_http_server *admin;
     uv_signal_t signals[4];
     uv_timer_t grace, beat;
+    struct tide_migration *migration; /* NULL: the tables are up to date */
 };
 
 /* supervisor_child.c */

@@ -238,19 +238,62 @@ static bool apply(struct tide_sql_db *db, const char *component, const char *dir
     return true;
 }
 
-bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir, struct tide_err *err)
+/* The files of a directory that this dialect has; NULL with err. */
+static struct schema_dir *read_dir(const struct tide_sql_db *db, const char *dir, struct tide_err *err)
 {
     struct schema_dir *files = calloc(1, sizeof *files);
-    bool ok;
 
-    if (!files)
-        return tide_err_errno(err, ENOMEM, "sql migrate");
+    if (!files) {
+        tide_err_errno(err, ENOMEM, "sql migrate");
+        return NULL;
+    }
     files->path = dir;
     files->dialect = tide_sql_dialect(db);
-    ok = each_file(dir, take_file, files, err) && make_table(db, err);
+    if (each_file(dir, take_file, files, err))
+        return files;
+    free(files);
+    return NULL;
+}
+
+bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir, struct tide_err *err)
+{
+    struct schema_dir *files = read_dir(db, dir, err);
+    bool ok = files && make_table(db, err);
+
     for (int i = 0; ok && i < files->highest; i++)
         if (files->files[i].version)
             ok = apply(db, component, dir, &files->files[i], err);
+    free(files);
+    return ok;
+}
+
+/* In a database that was never migrated there is no table to ask. */
+static bool is_pending(struct tide_sql_db *db, const char *component, int version, bool *pending,
+                       struct tide_err *err)
+{
+    bool applied = false;
+
+    if (!is_applied(db, component, version, &applied, err) && strcmp(err->code, TIDE_ERR_INVALID) != 0)
+        return false;
+    *pending = !applied;
+    return true;
+}
+
+bool tide_sql_pending(struct tide_sql_db *db, const char *component, const char *dir,
+                      void (*pending)(void *arg, const char *path), void *arg, struct tide_err *err)
+{
+    struct schema_dir *files = read_dir(db, dir, err);
+    bool ok = files != NULL, is = false;
+    char path[1024];
+
+    for (int i = 0; ok && i < files->highest; i++) {
+        if (!files->files[i].version)
+            continue;
+        ok = is_pending(db, component, files->files[i].version, &is, err);
+        snprintf(path, sizeof path, "%s/%s", dir, files->files[i].name);
+        if (ok && is)
+            pending(arg, path);
+    }
     free(files);
     return ok;
 }

@@ -89,10 +89,15 @@ const char *tide_sql_dialect(const struct tide_sql_db *db); /* "sqlite" or "mysq
 TIDE_WARN_UNUSED bool tide_sql_check_schema(const char *dir, struct tide_err *err);
 /*
  * Applies the schema files DIR/NNN_name.DIALECT.sql (or NNN_name.sql) that `component` has not had yet, in
- * order, each in a transaction, and notes them in the table tide_schema(component, version, name,
- * applied_at). Blocks.
+ * order, and notes them in the table tide_schema(component, version, name, applied_at). One process at a time
+ * applies a file, in a transaction; in MySQL, where a CREATE commits, one that fails stays half applied and
+ * is run again, so that its statements say IF NOT EXISTS. The error names file, statement and line. Blocks.
  */
 TIDE_WARN_UNUSED bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir,
+                                       struct tide_err *err);
+/* Calls pending(arg, path) for the files that tide_sql_migrate would apply, and changes nothing. Blocks. */
+TIDE_WARN_UNUSED bool tide_sql_pending(struct tide_sql_db *db, const char *component, const char *dir,
+                                       void (*pending)(void *arg, const char *path), void *arg,
                                        struct tide_err *err);
 
 #endif

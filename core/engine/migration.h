@@ -1,0 +1,24 @@
+/*
+ * The tables before the start: brought up to date by the bundles' schema files, or, with the setting
+ * `migrate` off, only looked at. A database that can't be reached doesn't stop the start: what is to be done
+ * is done as soon as it can be. Who uses it: the supervisor. Loop thread.
+ */
+#ifndef TIDE_ENGINE_MIGRATION_H
+#define TIDE_ENGINE_MIGRATION_H
+
+#include <uv.h>
+
+#include "base/log.h"
+#include "engine/settings.h"
+
+struct tide_migration;
+
+/* Blocks while the database answers. *migration is NULL when nothing is left to do. settings and log outlive
+ * it. */
+TIDE_WARN_UNUSED bool tide_migration_begin(struct tide_migration **migration, uv_loop_t *loop,
+                                           const struct tide_settings *settings, const struct tide_log *log,
+                                           struct tide_err *err);
+/* Waits for what is under way. NULL is ignored. */
+void tide_migration_stop(struct tide_migration *migration);
+
+#endif
