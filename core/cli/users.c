@@ -40,7 +40,7 @@ bool tide_users_call(const struct tide_settings *settings, const char *function,
         return tide_err_set(err, TIDE_ERR_NOT_FOUND, false, "the bundle auth is not among the bundles in %s",
                             settings->scripts);
     tide_cli_log(&log);
-    if (!tide_services_migrate(settings, &log, err))
+    if (settings->migrate == TIDE_SETTINGS_ON && !tide_services_migrate(settings, &log, err))
         return false;
     uv_loop_init(&loop);
     ok = tide_services_open(&services, settings, TIDE_WITH_SQL | TIDE_WITH_HTTP | TIDE_WITH_CRYPTO, &loop,
