@@ -15,7 +15,8 @@
 #define MAX_WAITING 10000                    /* publishes, */
 #define MAX_WAITING_BYTES (64 * 1024 * 1024) /* and their payload */
 #define TICK_MS 250
-#define CLOSE_MS 6000 /* for what is under way at the end */
+#define QUIET_MS 2000 /* at the end: until nothing is delivered any more, */
+#define CLOSE_MS 6000 /* and for what is under way */
 
 TIDE_MODULE_EXPORT extern const struct tide_queue_driver TIDE_MODULE_DRIVER;
 
@@ -238,40 +239,57 @@ static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_
     return NULL;
 }
 
-/* Consumers are freed when all that came to them is settled; of those that are cut off nothing is ours. */
-static bool is_finished(struct broker *broker)
+static bool is_cut_off(struct broker *broker)
 {
     struct tide_err err;
+
+    return !tide_amqp_link_ready(tide_amqp_receiver_link(broker->receiver), 0, &err);
+}
+
+/* Of what consumers hold nothing is ours when they are cut off. */
+static bool is_quiet(struct broker *broker)
+{
+    const struct consumer *consumer = broker->consumers;
+
+    while (consumer && consumer->canceled)
+        consumer = consumer->next;
+    return !consumer || is_cut_off(broker);
+}
+
+/* Consumers are freed when all that came to them is settled. */
+static bool is_finished(struct broker *broker)
+{
     size_t bytes;
 
     return tide_amqp_publisher_awaited(broker->publisher, &bytes) == 0 &&
-           (!broker->consumers || !tide_amqp_link_ready(tide_amqp_receiver_link(broker->receiver), 0, &err));
+           (!broker->consumers || is_cut_off(broker));
 }
 
-/* Here the loop does wait, for what was begun. */
-static void finish(struct broker *broker)
+/* Here the loop does wait. */
+static void wait_until(struct broker *broker, bool (*is_so)(struct broker *broker), int64_t ms)
 {
-    int64_t end = tide_clock_monotonic_ms() + CLOSE_MS;
+    int64_t end = tide_clock_monotonic_ms() + ms;
 
-    while (!is_finished(broker) && tide_clock_monotonic_ms() < end) {
+    while (!is_so(broker) && tide_clock_monotonic_ms() < end) {
         tide_amqp_mailbox_wait(&broker->mailbox, TICK_MS);
         tide_amqp_mailbox_take(&broker->mailbox);
         tick(broker);
     }
 }
 
+/* What consumers hold is handed back when nothing comes to them any more: it would come to them again. */
 static void driver_close(struct tide_queue_broker *base)
 {
     struct broker *broker = (struct broker *)base;
-    struct consumer *consumer, *next;
+    struct consumer *consumer;
 
     broker->closing = true;
-    for (consumer = broker->consumers; consumer; consumer = next) {
-        next = consumer->next;
-        tide_amqp_consumer_release_all(consumer);
+    for (consumer = broker->consumers; consumer; consumer = consumer->next)
         driver_stop(&consumer->base);
-    }
-    finish(broker);
+    wait_until(broker, is_quiet, QUIET_MS);
+    for (consumer = broker->consumers; consumer; consumer = consumer->next)
+        tide_amqp_consumer_release_all(consumer);
+    wait_until(broker, is_finished, CLOSE_MS);
     broker->closed = true;
     tide_amqp_publisher_close(broker->publisher);
     tide_amqp_receiver_close(broker->receiver);

@@ -3,6 +3,7 @@
 #include <amqp_framing.h>
 #include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
@@ -136,7 +137,10 @@ static bool open_socket(amqp_connection_state_t conn, const struct tide_amqp_url
         return tide_amqp_status(AMQP_STATUS_NO_MEMORY, "socket", err);
     if (url->tls && !set_up_tls(socket, url, err))
         return false;
+    errno = 0;
     status = amqp_socket_open_noblock(socket, url->host, url->port, &patience);
+    if (status == AMQP_STATUS_SOCKET_ERROR && errno)
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "can't connect: %s", strerror(errno));
     return status == AMQP_STATUS_OK || tide_amqp_status(status, "can't connect", err);
 }
 

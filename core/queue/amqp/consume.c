@@ -1,17 +1,20 @@
 #include "queue/amqp/consume.h"
 
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
 #define FIRST_CHANNEL 2
 #define LAST_CHANNEL 2047
-#define MAX_BODY (16 * 1024 * 1024) /* bytes of a peer's message; one that is larger is given back as dead   \
-                                     */
-#define FIRST_PAUSE_MS 100          /* before subscribing again; doubles */
+#define MAX_BODY                                                                                             \
+    (16 * 1024 * 1024)     /* bytes of a peer's message; one that is larger is given back as dead            \
+                            */
+#define FIRST_PAUSE_MS 100 /* before subscribing again; doubles */
 #define LONGEST_PAUSE_MS 3000
 
 struct notice {
@@ -27,11 +30,13 @@ struct tide_amqp_subscription {
     unsigned prefetch;
     const struct tide_amqp_subscriber *subscriber;
     void *arg;
+    sem_t asked; /* posted when the broker has answered an ASK */
     /* the thread's */
     struct tide_amqp_subscription *next;
-    amqp_channel_t channel;                           /* 0: none */
-    enum { AWAY, CONSUMING, CANCELING, QUIET } state; /* AWAY: to be set up at retry_ms; QUIET: canceled */
-    bool unwanted;                                    /* unsubscribe was called */
+    amqp_channel_t channel; /* 0: none */
+    /* AWAY: to be set up at retry_ms; ENDING: canceled, but for what the channel had in hand; QUIET: over */
+    enum { AWAY, CONSUMING, CANCELING, ENDING, QUIET } state;
+    bool unwanted; /* unsubscribe was called */
     unsigned epoch;
     int64_t retry_ms, pause_ms;
     struct tide_amqp_incoming *partial; /* what is arriving */
@@ -41,7 +46,7 @@ struct tide_amqp_subscription {
 
 struct command {
     struct command *next;
-    enum { SUBSCRIBE, UNSUBSCRIBE, LEAVE, ACK } what;
+    enum { SUBSCRIBE, UNSUBSCRIBE, LEAVE, ACK, ASK } what;
     struct tide_amqp_subscription *subscription;
     unsigned epoch;
     uint64_t tag;
@@ -102,6 +107,7 @@ struct tide_amqp_subscription *tide_amqp_subscribe(struct tide_amqp_receiver *re
     subscription->prefetch = prefetch;
     subscription->subscriber = subscriber;
     subscription->arg = arg;
+    sem_init(&subscription->asked, 0, 0);
     give(subscription, (struct command){.what = SUBSCRIBE});
     return subscription;
 }
@@ -119,6 +125,13 @@ void tide_amqp_leave(struct tide_amqp_subscription *subscription)
 void tide_amqp_ack(struct tide_amqp_subscription *subscription, unsigned epoch, uint64_t tag)
 {
     give(subscription, (struct command){.what = ACK, .epoch = epoch, .tag = tag});
+}
+
+static void subscription_free(struct tide_amqp_subscription *subscription)
+{
+    sem_destroy(&subscription->asked);
+    tide_amqp_incoming_free(subscription->partial);
+    free(subscription);
 }
 
 static void take_incoming(struct tide_amqp_mail *mail)
@@ -140,9 +153,28 @@ static void take_notice(struct tide_amqp_mail *mail)
         subscription->subscriber->canceled(subscription->arg);
     } else {
         subscription->subscriber->left(subscription->arg);
-        free(subscription);
+        subscription_free(subscription);
     }
     free(notice);
+}
+
+static bool is_for(const struct tide_amqp_mail *mail, const void *subscription)
+{
+    return mail->take == take_incoming &&
+           ((const struct tide_amqp_incoming *)mail)->subscription == subscription;
+}
+
+int64_t tide_amqp_arriving(struct tide_amqp_subscription *subscription)
+{
+    struct timespec until;
+
+    while (sem_trywait(&subscription->asked) == 0)
+        ; /* an answer that came too late */
+    give(subscription, (struct command){.what = ASK});
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    sem_timedwait(&subscription->asked, &until);
+    return tide_amqp_mailbox_count(subscription->receiver->mailbox, is_for, subscription);
 }
 
 void tide_amqp_receiver_tick(struct tide_amqp_receiver *receiver)
@@ -364,6 +396,21 @@ static bool ack(struct tide_amqp_subscription *subscription, const struct comman
     return status == AMQP_STATUS_OK || tide_amqp_status(status, "basic.ack", err);
 }
 
+/* Anything that the channel answers: its deliveries come before. */
+static bool ask(struct tide_amqp_subscription *subscription, struct tide_err *err)
+{
+    amqp_basic_qos_t method = {.prefetch_count = (uint16_t)subscription->prefetch};
+    int status;
+
+    if (!subscription->channel) {
+        sem_post(&subscription->asked);
+        return true;
+    }
+    status = amqp_send_method(subscription->receiver->link.conn, subscription->channel, AMQP_BASIC_QOS_METHOD,
+                              &method);
+    return status == AMQP_STATUS_OK || tide_amqp_status(status, "basic.qos", err);
+}
+
 static bool obey(struct tide_amqp_receiver *receiver, const struct command *command, struct tide_err *err)
 {
     struct tide_amqp_subscription *subscription = command->subscription;
@@ -377,6 +424,8 @@ static bool obey(struct tide_amqp_receiver *receiver, const struct command *comm
         return cancel(subscription, err);
     case LEAVE:
         return leave(subscription, err);
+    case ASK:
+        return ask(subscription, err);
     default:
         return ack(subscription, command, err);
     }
@@ -533,6 +582,15 @@ static bool end_channel(struct tide_amqp_subscription *subscription, const amqp_
     return true;
 }
 
+static void answered(struct tide_amqp_subscription *subscription)
+{
+    sem_post(&subscription->asked);
+    if (subscription->state == ENDING) {
+        subscription->state = QUIET;
+        tell(subscription, (struct notice){.what = CANCELED});
+    }
+}
+
 static bool method_frame(struct tide_amqp_subscription *subscription, const amqp_method_t *method,
                          struct tide_err *err)
 {
@@ -540,10 +598,12 @@ static bool method_frame(struct tide_amqp_subscription *subscription, const amqp
     case AMQP_BASIC_DELIVER_METHOD:
         start_incoming(subscription, method->decoded);
         return true;
-    case AMQP_BASIC_CANCEL_OK_METHOD:
-        subscription->state = QUIET;
-        tell(subscription, (struct notice){.what = CANCELED});
+    case AMQP_BASIC_QOS_OK_METHOD:
+        answered(subscription);
         return true;
+    case AMQP_BASIC_CANCEL_OK_METHOD:
+        subscription->state = ENDING;
+        return ask(subscription, err); /* deliveries may still be behind it */
     case AMQP_BASIC_CANCEL_METHOD:
     case AMQP_CHANNEL_CLOSE_METHOD:
         return end_channel(subscription, method, err);
@@ -602,7 +662,7 @@ static void free_commands(struct command *list)
 
         list = command->next;
         if (command->what == SUBSCRIBE)
-            free(command->subscription);
+            subscription_free(command->subscription);
         free(command);
     }
 }
@@ -617,8 +677,7 @@ void tide_amqp_receiver_close(struct tide_amqp_receiver *receiver)
     tide_amqp_mailbox_take(receiver->mailbox);
     while ((subscription = receiver->subscriptions)) {
         receiver->subscriptions = subscription->next;
-        tide_amqp_incoming_free(subscription->partial);
-        free(subscription);
+        subscription_free(subscription);
     }
     free_commands(receiver->given);
     tide_amqp_link_release(&receiver->link);

@@ -50,6 +50,10 @@ void tide_amqp_leave(struct tide_amqp_subscription *subscription);
 /* Of an epoch that is over: does nothing. */
 void tide_amqp_ack(struct tide_amqp_subscription *subscription, unsigned epoch, uint64_t tag);
 
+/* How many deliveries the broker has sent and nobody was told of yet. Blocks until it answers, for a second
+ * at most. For looking: nothing is taken. */
+int64_t tide_amqp_arriving(struct tide_amqp_subscription *subscription);
+
 void tide_amqp_incoming_free(struct tide_amqp_incoming *incoming);
 
 #endif

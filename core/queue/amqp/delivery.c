@@ -298,12 +298,19 @@ static struct tide_amqp_incoming *next_waiting(struct consumer *consumer)
 }
 
 /* Deliveries that were lost count as well while their handlers run. */
+static bool has_room(const struct consumer *consumer)
+{
+    return consumer->stopped ? consumer->canceled : consumer->count < consumer->how.prefetch;
+}
+
+/* What came too late for a consumer that was stopped is put back when nothing more will come: it would come
+ * to it again. */
 void tide_amqp_deliver_waiting(struct consumer *consumer)
 {
     if (consumer->giving)
         return;
     consumer->giving = true;
-    while (consumer->waiting && (consumer->stopped || consumer->count < consumer->how.prefetch)) {
+    while (consumer->waiting && has_room(consumer)) {
         struct tide_amqp_incoming *incoming = next_waiting(consumer);
 
         if (is_lost(consumer, incoming))
@@ -412,7 +419,8 @@ void tide_amqp_consumer_release_all(struct consumer *consumer)
 
 void tide_amqp_consumer_check(struct consumer *consumer)
 {
-    if (!consumer->canceled || consumer->leaving || consumer->giving || consumer->held || consumer->settling)
+    if (!consumer->canceled || consumer->leaving || consumer->giving || consumer->held || consumer->waiting ||
+        consumer->settling)
         return;
     consumer->leaving = true;
     tide_amqp_leave(consumer->subscription);
@@ -423,7 +431,7 @@ static void on_canceled(void *arg)
     struct consumer *consumer = arg;
 
     consumer->canceled = true;
-    tide_amqp_consumer_check(consumer);
+    tide_amqp_deliver_waiting(consumer);
 }
 
 void tide_amqp_consumer_free(struct consumer *consumer)

@@ -6,22 +6,24 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "queue/amqp/broker.h"
 
 #define CHANNEL TIDE_AMQP_TOPOLOGY
 #define MAX_DELAYS 1000
+#define GIVE_BACK_MS 1000
 
 struct look {
     const struct tide_amqp_url *url;
     amqp_connection_state_t conn;
+    bool taken; /* something that is to be given back */
 };
 
 static bool look_open(struct look *look, const struct broker *broker, struct tide_err *err)
 {
-    look->url = &broker->url;
+    *look = (struct look){.url = &broker->url};
     look->conn = tide_amqp_connect(look->url, "look", err);
     if (!look->conn)
         return false;
@@ -35,7 +37,6 @@ static bool look_open(struct look *look, const struct broker *broker, struct tid
     return false;
 }
 
-/* What was not acknowledged goes back. */
 static void look_close(struct look *look)
 {
     tide_amqp_disconnect(look->conn);
@@ -78,6 +79,7 @@ static enum taken take(struct look *look, const char *name, struct tide_amqp_mes
     }
     if (reply.reply.id != AMQP_BASIC_GET_OK_METHOD)
         return NONE;
+    look->taken = true;
     *tag = ((amqp_basic_get_ok_t *)reply.reply.decoded)->delivery_tag;
     redelivered = ((amqp_basic_get_ok_t *)reply.reply.decoded)->redelivered != 0;
     reply = amqp_read_message(look->conn, CHANNEL, &read, 0);
@@ -105,6 +107,24 @@ static bool acknowledge(struct look *look, uint64_t tag, bool up_to, struct tide
     int status = amqp_basic_ack(look->conn, CHANNEL, tag, up_to);
 
     return status == AMQP_STATUS_OK || tide_amqp_status(status, "basic.ack", err);
+}
+
+/* What was taken and not acknowledged, and waits until at least `expected` are in the queue again: it takes a
+ * quorum queue a moment, and the next look shouldn't miss them. */
+static bool give_back(struct look *look, const char *name, int64_t expected, struct tide_err *err)
+{
+    int64_t end = tide_clock_monotonic_ms() + GIVE_BACK_MS, there = 0;
+    struct timespec nap = {.tv_nsec = 5000000L};
+    bool ok;
+
+    if (!look->taken)
+        return true;
+    amqp_basic_nack(look->conn, CHANNEL, 0, 1, 1); /* all */
+    look->taken = false;
+    while ((ok = count_messages(look, name, &there, err)) && there < expected &&
+           tide_clock_monotonic_ms() < end)
+        nanosleep(&nap, NULL);
+    return ok;
 }
 
 /* ---- publishing ---- */
@@ -196,7 +216,7 @@ static bool find_delays(struct look *look, const char *queue, struct delays *del
         }
         tide_amqp_message_release(&note);
     } while (taken == ONE);
-    if (taken != FAILED)
+    if (taken != FAILED && give_back(look, name, 0, err))
         return true;
     delays_free(delays);
     return false;
@@ -204,15 +224,20 @@ static bool find_delays(struct look *look, const char *queue, struct delays *del
 
 /* ---- stats ---- */
 
+/* What this process holds, or is about to. -1 when it doesn't consume. */
 static int64_t count_held(const struct broker *broker, const char *queue)
 {
     const struct consumer *consumer;
+    const struct tide_amqp_incoming *waiting;
     int64_t count = -1;
 
     for (consumer = broker->consumers; consumer; consumer = consumer->next) {
         if (strcmp(consumer->how.queue, queue) != 0)
             continue;
         count = (count < 0 ? 0 : count) + consumer->count + consumer->settling;
+        count += tide_amqp_arriving(consumer->subscription);
+        for (waiting = consumer->waiting; waiting; waiting = (const void *)waiting->mail.next)
+            count++;
     }
     return count;
 }
@@ -283,9 +308,10 @@ static void add(struct listing *listing, struct tide_amqp_message *message)
 static bool list_queue(struct look *look, const char *name, bool copy, struct listing *listing,
                        struct tide_err *err)
 {
-    int64_t there;
+    int64_t there, before;
     bool ok = count_messages(look, name, &there, err);
 
+    before = there;
     for (; ok && there > 0 && listing->count < listing->max; there--) {
         struct tide_amqp_message message = {0};
         uint64_t tag;
@@ -298,7 +324,7 @@ static bool list_queue(struct look *look, const char *name, bool copy, struct li
         if (taken == NONE)
             break;
     }
-    return ok;
+    return ok && (copy || give_back(look, name, before, err));
 }
 
 static bool list_delayed(struct look *look, const char *queue, struct listing *listing, struct tide_err *err)
@@ -370,12 +396,13 @@ static bool revive(struct look *look, const char *queue, struct tide_amqp_messag
 static int64_t retry_all(struct look *look, const char *queue, int64_t id, struct tide_err *err)
 {
     char dead[TIDE_AMQP_NAME], name[TIDE_AMQP_NAME];
-    int64_t there, count = 0;
+    int64_t there, before, count = 0;
     bool ok;
 
     tide_amqp_name(look->url, queue, TIDE_AMQP_DEAD, 0, dead);
     tide_amqp_name(look->url, queue, TIDE_AMQP_QUEUE, 0, name);
     ok = count_messages(look, dead, &there, err);
+    before = there;
     for (; ok && there > 0 && (id == 0 || count == 0); there--) {
         struct tide_amqp_message message = {0};
         uint64_t tag;
@@ -390,6 +417,7 @@ static int64_t retry_all(struct look *look, const char *queue, int64_t id, struc
         if (taken == NONE)
             break;
     }
+    ok = ok && give_back(look, dead, before - count, err);
     return ok ? count : -1;
 }
 

@@ -55,6 +55,20 @@ void tide_amqp_mailbox_post(struct tide_amqp_mailbox *box, struct tide_amqp_mail
         uv_async_send(box->async);
 }
 
+int64_t tide_amqp_mailbox_count(struct tide_amqp_mailbox *box,
+                                bool (*is_so)(const struct tide_amqp_mail *mail, const void *arg),
+                                const void *arg)
+{
+    const struct tide_amqp_mail *mail;
+    int64_t count = 0;
+
+    pthread_mutex_lock(&box->lock);
+    for (mail = box->first; mail; mail = mail->next)
+        count += is_so(mail, arg);
+    pthread_mutex_unlock(&box->lock);
+    return count;
+}
+
 void tide_amqp_mailbox_take(struct tide_amqp_mailbox *box)
 {
     struct tide_amqp_mail *list;

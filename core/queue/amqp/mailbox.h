@@ -29,6 +29,10 @@ bool tide_amqp_mailbox_open(struct tide_amqp_mailbox *box, uv_loop_t *loop);
 void tide_amqp_mailbox_close(struct tide_amqp_mailbox *box);
 
 void tide_amqp_mailbox_post(struct tide_amqp_mailbox *box, struct tide_amqp_mail *mail);
+/* How many there are of which that is true. */
+int64_t tide_amqp_mailbox_count(struct tide_amqp_mailbox *box,
+                                bool (*is_so)(const struct tide_amqp_mail *mail, const void *arg),
+                                const void *arg);
 /* Takes what is there. */
 void tide_amqp_mailbox_take(struct tide_amqp_mailbox *box);
 /* Blocks until something is there, for `ms` at most. */

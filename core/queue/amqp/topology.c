@@ -13,13 +13,6 @@
 #define MAX_DELAYS 1000            /* entries in Q.delays */
 #define MAX_KNOWN 4096
 
-#define CHECK(call)                                                                                          \
-    do {                                                                                                     \
-        enum tide_amqp_outcome outcome_ = (call);                                                            \
-        if (outcome_ != TIDE_AMQP_DONE)                                                                      \
-            return outcome_;                                                                                 \
-    } while (0)
-
 /* ---- names ---- */
 
 int64_t tide_amqp_round_delay(int64_t ms)
@@ -183,15 +176,20 @@ static enum tide_amqp_outcome declare_dead(amqp_connection_state_t conn, const s
 {
     char name[TIDE_AMQP_NAME], key[TIDE_AMQP_NAME], exchange[TIDE_AMQP_NAME];
     struct arguments arguments = of_type(url);
+    enum tide_amqp_outcome outcome;
 
     tide_amqp_name(url, queue, TIDE_AMQP_QUEUE, 0, key);
     tide_amqp_name(url, queue, TIDE_AMQP_DEAD, 0, name);
     tide_amqp_name(url, EXCHANGE, TIDE_AMQP_QUEUE, 0, exchange);
     add_expires(&arguments, url->expires_ms);
-    CHECK(declare(conn, name, &arguments, err));
+    outcome = declare(conn, name, &arguments, err);
+    if (outcome != TIDE_AMQP_DONE)
+        return outcome;
     amqp_exchange_declare(conn, TIDE_AMQP_TOPOLOGY, amqp_cstring_bytes(exchange),
                           amqp_cstring_bytes("direct"), 0, 1, 0, 0, amqp_empty_table);
-    CHECK(tide_amqp_outcome(conn, TIDE_AMQP_TOPOLOGY, exchange, err));
+    outcome = tide_amqp_outcome(conn, TIDE_AMQP_TOPOLOGY, exchange, err);
+    if (outcome != TIDE_AMQP_DONE)
+        return outcome;
     amqp_queue_bind(conn, TIDE_AMQP_TOPOLOGY, amqp_cstring_bytes(name), amqp_cstring_bytes(exchange),
                     amqp_cstring_bytes(key), amqp_empty_table);
     return tide_amqp_outcome(conn, TIDE_AMQP_TOPOLOGY, name, err);
@@ -202,10 +200,13 @@ static enum tide_amqp_outcome declare_queue(amqp_connection_state_t conn, const 
 {
     char name[TIDE_AMQP_NAME], exchange[TIDE_AMQP_NAME];
     struct arguments arguments = of_type(url);
+    enum tide_amqp_outcome outcome;
 
     tide_amqp_name(url, queue, TIDE_AMQP_QUEUE, 0, name);
     tide_amqp_name(url, EXCHANGE, TIDE_AMQP_QUEUE, 0, exchange);
-    CHECK(declare_dead(conn, url, queue, err));
+    outcome = declare_dead(conn, url, queue, err);
+    if (outcome != TIDE_AMQP_DONE)
+        return outcome;
     add_dead_letters(&arguments, url, exchange, name);
     add_expires(&arguments, url->expires_ms);
     return declare(conn, name, &arguments, err);
@@ -220,13 +221,16 @@ static enum tide_amqp_outcome note_delay(amqp_connection_state_t conn, const str
     struct arguments arguments = {.count = 0};
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_EXPIRATION_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
+    enum tide_amqp_outcome outcome;
     int status;
 
     tide_amqp_name(url, queue, TIDE_AMQP_DELAYS, 0, name);
     add_text(&arguments, "x-queue-type", "classic");
     add_number(&arguments, "x-max-length", MAX_DELAYS);
     add_expires(&arguments, url->expires_ms ? url->expires_ms : TIDE_AMQP_MAX_ROUND_MS + UNUSED_MS);
-    CHECK(declare(conn, name, &arguments, err));
+    outcome = declare(conn, name, &arguments, err);
+    if (outcome != TIDE_AMQP_DONE)
+        return outcome;
     snprintf(lifetime, sizeof lifetime, "%lld", (long long)lifetime_ms);
     properties.expiration = amqp_cstring_bytes(lifetime);
     status = amqp_basic_publish(conn, TIDE_AMQP_TOPOLOGY, amqp_empty_bytes, amqp_cstring_bytes(name), 0, 0,
@@ -237,20 +241,24 @@ static enum tide_amqp_outcome note_delay(amqp_connection_state_t conn, const str
     return TIDE_AMQP_BROKEN;
 }
 
+/* The note first: when the queue is there, it can be found. */
 static enum tide_amqp_outcome declare_delay(amqp_connection_state_t conn, const struct tide_amqp_url *url,
                                             const char *queue, int64_t delay_ms, struct tide_err *err)
 {
     char name[TIDE_AMQP_NAME], target[TIDE_AMQP_NAME];
     struct arguments arguments = of_type(url);
     int64_t lifetime_ms = delay_ms + UNUSED_MS;
+    enum tide_amqp_outcome outcome;
 
     tide_amqp_name(url, queue, TIDE_AMQP_QUEUE, 0, target);
     tide_amqp_name(url, queue, TIDE_AMQP_DELAY, delay_ms, name);
+    outcome = note_delay(conn, url, queue, name, lifetime_ms, err);
+    if (outcome != TIDE_AMQP_DONE)
+        return outcome;
     add_dead_letters(&arguments, url, "", target);
     add_number(&arguments, "x-message-ttl", delay_ms);
     add_expires(&arguments, lifetime_ms);
-    CHECK(declare(conn, name, &arguments, err));
-    return note_delay(conn, url, queue, name, lifetime_ms, err);
+    return declare(conn, name, &arguments, err);
 }
 
 enum tide_amqp_outcome tide_amqp_ensure(amqp_connection_state_t conn, const struct tide_amqp_url *url,
@@ -258,17 +266,22 @@ enum tide_amqp_outcome tide_amqp_ensure(amqp_connection_state_t conn, const stru
                                         enum tide_amqp_place place, int64_t delay_ms, struct tide_err *err)
 {
     char name[TIDE_AMQP_NAME];
+    enum tide_amqp_outcome outcome;
 
     tide_amqp_name(url, queue, TIDE_AMQP_QUEUE, 0, name);
     if (!is_known(known, name)) {
-        CHECK(declare_queue(conn, url, queue, err));
+        outcome = declare_queue(conn, url, queue, err);
+        if (outcome != TIDE_AMQP_DONE)
+            return outcome;
         remember(known, name, TIDE_AMQP_QUEUE);
     }
     if (place != TIDE_AMQP_DELAY)
         return TIDE_AMQP_DONE;
     tide_amqp_name(url, queue, TIDE_AMQP_DELAY, delay_ms, name);
     if (!is_known(known, name)) {
-        CHECK(declare_delay(conn, url, queue, delay_ms, err));
+        outcome = declare_delay(conn, url, queue, delay_ms, err);
+        if (outcome != TIDE_AMQP_DONE)
+            return outcome;
         remember(known, name, TIDE_AMQP_DELAY);
     }
     return TIDE_AMQP_DONE;

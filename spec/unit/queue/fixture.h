@@ -77,7 +77,7 @@ static inline void amqp_url(char *url, size_t size)
 {
     const char *given = getenv("AMQP_URL");
 
-    snprintf(url, size, "%s%cprefix=unit-%d.&expires=5m", given, strchr(given, '?') ? '&' : '?',
+    snprintf(url, size, "%s%cprefix=unit-%d.&expires=1m", given, strchr(given, '?') ? '&' : '?',
              (int)getpid());
 }
 
