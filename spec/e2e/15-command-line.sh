@@ -25,7 +25,7 @@ check "an output that can't be written fails" is 1
 check "it is named, the input isn't" says "^tidemill: output: not_found: none/out.mp3: No such file"
 run convert in.mkv out.MP3
 check "a failed conversion names the input" says "^tidemill: in.mkv: unsupported: "
-check "and leaves nothing" test "$(ls)" = "$(printf 'body\nin.mkv')"
+check "and leaves nothing" test "$(ls)" = "$(printf 'began\nbody\nin.mkv')"
 
 # ---- help ----
 

@@ -57,10 +57,9 @@ dates and times come as text, in UTC.]],
   },
   {
     name = "tide.sql.transaction",
-    doc = [[
-Runs a function in a write transaction: committed when it returns, rolled back when it raises or returns nil and a failure. What it has
-read stays as it is until then. SQLite runs one transaction at a time; MySQL runs several, and when two are in each other's way it undoes
-one, whose function is run again, up to 9 times: so it should do nothing that a rollback doesn't undo.]],
+    doc = "Runs a function in a write transaction: committed when it returns, rolled back when it raises or returns nil and a failure. "
+      .. "What it has read stays as it is until then. SQLite runs one at a time; MySQL runs several, and of two in each other's way it "
+      .. "undoes one, whose function is run again, up to 9 times: it should do nothing that a rollback doesn't undo.",
     waits = true,
     params = { { name = "f", type = "function", lua = "fun(tx: tide.Transaction): any, tide.Failure?",
       doc = "gets the transaction, which ends after 30 s at the latest; in it `tide.sql` itself is refused" } },
