@@ -4,9 +4,9 @@ local function mistake(f)
   return not ok and message
 end
 
-describe("tide.queue", function()
-  local orders = tide.queue("orders", { item = "string", count = "integer?", id = "id?" })
-  local app = tide.spec.bundle("shop", { source = [[
+-- A shop whose consumer tries three times, with this backoff.
+local function shop(backoff, backoff_max)
+  return tide.spec.bundle("shop", { source = [[
     local orders = tide.queue("orders", { item = "string", count = "integer?" })
     local done = tide.queue("done", { item = "string", attempt = "integer" })
     local dead = tide.queue("buried", { item = "string", code = "string", message = "string" })
@@ -27,9 +27,10 @@ describe("tide.queue", function()
     function handlers.nothing() end
     function handlers.anything() return { "anything" } end
 
-    orders:consume({ attempts = 3, backoff = "1m", backoff_max = "90s", timeout = "300ms", on_dead = function(message, failure)
-      assert(dead:publish { item = message.item, code = failure.code, message = failure.message })
-    end }, function(message, delivery)
+    orders:consume({ attempts = 3, backoff = "]] .. backoff .. [[", backoff_max = "]] .. backoff_max .. [[", timeout = "300ms",
+      on_dead = function(message, failure)
+        assert(dead:publish { item = message.item, code = failure.code, message = failure.message })
+      end }, function(message, delivery)
       if handlers[message.item] then
         return handlers[message.item](message)
       elseif message.item == "third time" and delivery.attempt < 3 then
@@ -38,6 +39,11 @@ describe("tide.queue", function()
       return done:publish { item = message.item, attempt = delivery.attempt }
     end)
   ]] })
+end
+
+describe("tide.queue", function()
+  local orders = tide.queue("orders", { item = "string", count = "integer?", id = "id?" })
+  local app = shop("20ms", "30ms")
 
   local function last(queue)
     local list = app:published(queue)
@@ -46,13 +52,6 @@ describe("tide.queue", function()
 
   local function deliver(item)
     return app:deliver("orders", { item = item })
-  end
-
-  -- Moves the time on; a message that is due has been tried again when this returns. Tells how many wait for later.
-  local function after(duration)
-    tide.spec.advance(duration)
-    deliver "nothing" -- who looks for it finds what is due as well
-    return app:queue("orders").delayed
   end
 
   describe("publish", function()
@@ -94,12 +93,12 @@ describe("tide.queue", function()
     end)
 
     it("delays", function()
-      local later = tide.queue("orders", { item = "string", count = "integer?" })
+      local later = tide.queue("later", { item = "string" })
+      assert(orders:publish({ item = "soon" }, { delay = "100ms" }))
       assert(later:publish({ item = "tomorrow" }, { delay = "24h" }))
-      assert.equal(1, app:queue("orders").delayed)
-      assert.equal(1, after "23h")
-      assert.equal(0, after "61m")
-      assert.equal("tomorrow", last("done").item)
+      tide.spec.eventually(function() return last("done").item == "soon" end)
+      local now = app:queue "later"
+      assert.same({ 0, 1 }, { now.ready, now.delayed })
     end)
 
     it("is on disk when it returns, many at a time, and keeps what it sends", function()
@@ -169,12 +168,12 @@ describe("tide.queue", function()
     }
     for item, why in pairs(ends) do
       it(("after %s, until its attempts are used up: then it is a dead letter"):format(item), function()
-        local before = #app:dead_letters "orders"
-        assert.equal("delayed", deliver(item))
-        assert.equal(1, after "2m")
-        assert.equal(before, #app:dead_letters "orders")
-        assert.equal(0, after "2m")
-        local letters = app:dead_letters "orders"
+        local before, letters = #app:dead_letters "orders", nil
+        assert(orders:publish { item = item })
+        tide.spec.eventually(function()
+          letters = app:dead_letters "orders"
+          return #letters > before
+        end)
         local letter = letters[#letters]
         assert.same({ before + 1, 3, why[1], item }, { #letters, letter.attempts, letter.code, letter.message.item })
         assert.matches(why[2], letter.reason, 1, true)
@@ -183,34 +182,9 @@ describe("tide.queue", function()
     end
 
     it("and tells its handler which attempt it is", function()
-      assert.equal("delayed", deliver "third time")
-      assert.same({ 1, 0 }, { after "2m", after "2m" })
+      assert(orders:publish { item = "third time" })
+      tide.spec.eventually(function() return last("done").item == "third time" end)
       assert.same({ item = "third time", attempt = 3 }, last "done")
-    end)
-
-    it("after the backoff, which doubles, up to backoff_max", function()
-      local function attempts()
-        local made
-        for _, entry in ipairs(tide.spec.logged "message") do
-          made = entry.outcome == "retry" and entry.attempt or made
-        end
-        return made
-      end
-      deliver "raise" -- 1 min, then 90 s instead of 2 min, each 20% more or less
-      assert.same({ 1, 1 }, { after "40s", attempts() })
-      assert.same({ 1, 2 }, { after "33s", attempts() })
-      assert.same({ 1, 2 }, { after "65s", attempts() })
-      assert.equal(0, after "44s")
-    end)
-
-    it("when tide.retry says, not by the backoff", function()
-      assert.equal("delayed", deliver "retry_later")
-      assert.equal(1, after "59m")
-      assert.equal(1, after "2m") -- tried again, and put off by another hour
-      assert.equal(1, after "59m")
-      assert.equal(0, after "2m")
-      local letters = app:dead_letters("orders", { "code", "reason", "attempts" })
-      assert.same({ code = "night", reason = "the shop opens at nine", attempts = 3 }, letters[#letters])
     end)
   end)
 
@@ -225,8 +199,63 @@ describe("tide.queue", function()
   end)
 end)
 
+-- Where the spec can move the time on.
+describe("a message that waits #embedded", function()
+  local orders = tide.queue("orders", { item = "string", count = "integer?" })
+  local app = shop("1m", "90s")
+
+  local function last(queue)
+    local list = app:published(queue)
+    return list[#list]
+  end
+
+  local function deliver(item)
+    return app:deliver("orders", { item = item })
+  end
+
+  -- Moves the time on; a message that is due has been tried again when this returns. Tells how many wait for later.
+  local function after(duration)
+    tide.spec.advance(duration)
+    deliver "nothing" -- who looks for it finds what is due as well
+    return app:queue("orders").delayed
+  end
+
+  it("comes after the delay of its publish", function()
+    assert(orders:publish({ item = "tomorrow" }, { delay = "24h" }))
+    assert.equal(1, app:queue("orders").delayed)
+    assert.equal(1, after "23h")
+    assert.equal(0, after "61m")
+    assert.equal("tomorrow", last("done").item)
+  end)
+
+  it("comes after the backoff, which doubles, up to backoff_max", function()
+    local function attempts()
+      local made
+      for _, entry in ipairs(tide.spec.logged "message") do
+        made = entry.outcome == "retry" and entry.attempt or made
+      end
+      return made
+    end
+    assert.equal("delayed", deliver "raise") -- 1 min, then 90 s instead of 2 min, each 20% more or less
+    assert.same({ 1, 1 }, { after "40s", attempts() })
+    assert.same({ 1, 2 }, { after "33s", attempts() })
+    assert.same({ 1, 2 }, { after "65s", attempts() })
+    assert.equal(0, after "44s")
+  end)
+
+  it("comes when tide.retry says, not by the backoff", function()
+    assert.equal("delayed", deliver "retry_later")
+    assert.equal(1, after "59m")
+    assert.equal(1, after "2m") -- tried again, and put off by another hour
+    assert.equal(1, after "59m")
+    assert.equal(0, after "2m")
+    local letters = app:dead_letters("orders", { "code", "reason", "attempts" })
+    assert.same({ code = "night", reason = "the shop opens at nine", attempts = 3 }, letters[#letters])
+  end)
+end)
+
 describe("a consumer", function()
-  local function shop(options, body)
+  local function counting(options, body)
     return tide.spec.bundle("shop", { source = ([[
       local basket = tide.queue("basket", { item = "string" })
       local count = 0
@@ -258,19 +287,19 @@ describe("a consumer", function()
       for i = 1, 8 do
         assert(basket:publish { item = "item " .. i })
       end
-      local app = shop(("{ concurrency = %d }"):format(concurrency), 'tide.sleep "60ms"')
+      local app = counting(("{ concurrency = %d }"):format(concurrency), 'tide.sleep "60ms"')
       tide.spec.eventually(function() return is_empty(app) end)
       assert.equal(expected, most(from))
     end)
   end
 
   it("gives back what it works on when it stops, without an attempt", function()
-    local app = shop("{ attempts = 1 }", 'tide.sleep "10m"')
+    local app = counting("{ attempts = 1 }", 'tide.sleep "10m"')
     assert(basket:publish { item = "given back" })
     tide.spec.eventually(function() return app:queue("basket").leased == 1 end)
     app:close()
     tide.spec.eventually(function() return app:queue("basket").ready == 1 end)
-    local another = shop("{ attempts = 1 }", "")
+    local another = counting("{ attempts = 1 }", "")
     tide.spec.eventually(function() return is_empty(another) end)
     assert.same({}, another:dead_letters "basket")
   end)
@@ -286,7 +315,7 @@ describe("a consumer", function()
 
   it("refuses options out of range when it is loaded", function()
     for option, value in pairs { concurrency = 0, attempts = 101, timeout = '"0"', backoff = '"soon"', on_dead = "{}", atempts = 3 } do
-      local ok, report = pcall(shop, ("{ %s = %s }"):format(option, value), "")
+      local ok, report = pcall(counting, ("{ %s = %s }"):format(option, value), "")
       assert.is_false(ok)
       assert.matches("init.lua:3: tide.Queue:consume: ", report, 1, true)
       assert.matches(option, report, 1, true)

@@ -378,6 +378,7 @@ static bool leave(struct tide_amqp_subscription *subscription, struct tide_err *
             tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "channel.close was not answered");
         }
     }
+    subscription->channel = 0;
     while (*at != subscription)
         at = &(*at)->next;
     *at = subscription->next;

@@ -18,7 +18,8 @@
 struct look {
     const struct tide_amqp_url *url;
     amqp_connection_state_t conn;
-    bool taken; /* something that is to be given back */
+    bool taken;        /* something that is to be given back */
+    unsigned returned; /* how often a holder lost the one that was taken last */
 };
 
 static bool look_open(struct look *look, const struct broker *broker, struct tide_err *err)
@@ -60,14 +61,13 @@ static bool count_messages(struct look *look, const char *name, int64_t *count, 
 
 enum taken { NONE, ONE, FAILED };
 
-/* The next of that queue; without `max` an end is when it is empty. */
+/* The next of that queue. */
 static enum taken take(struct look *look, const char *name, struct tide_amqp_message *message, uint64_t *tag,
                        struct tide_err *err)
 {
     amqp_rpc_reply_t reply = amqp_basic_get(look->conn, CHANNEL, amqp_cstring_bytes(name), 0);
     amqp_message_t read;
     bool redelivered;
-    unsigned returned;
 
     if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
         int code = 0;
@@ -87,8 +87,7 @@ static enum taken take(struct look *look, const char *name, struct tide_amqp_mes
         tide_amqp_status(reply.library_error, name, err);
         return FAILED;
     }
-    tide_amqp_message_read(message, &read.properties, redelivered, &returned);
-    message->attempts += returned;
+    tide_amqp_message_read(message, &read.properties, redelivered, &look->returned);
     message->payload = calloc(1, read.body.len + 1);
     message->len = read.body.len;
     if (message->payload && read.body.len)
@@ -102,9 +101,9 @@ static enum taken take(struct look *look, const char *name, struct tide_amqp_mes
     return FAILED;
 }
 
-static bool acknowledge(struct look *look, uint64_t tag, bool up_to, struct tide_err *err)
+static bool acknowledge(struct look *look, uint64_t tag, struct tide_err *err)
 {
-    int status = amqp_basic_ack(look->conn, CHANNEL, tag, up_to);
+    int status = amqp_basic_ack(look->conn, CHANNEL, tag, 0);
 
     return status == AMQP_STATUS_OK || tide_amqp_status(status, "basic.ack", err);
 }
@@ -161,11 +160,12 @@ static bool publish(struct look *look, const char *name, const struct tide_amqp_
     return await_confirm(look, err);
 }
 
-/* Behind the others, as it was. */
-static bool put_back(struct look *look, const char *name, const struct tide_amqp_message *message,
-                     uint64_t tag, struct tide_err *err)
+/* Behind the others, as it was; the broker's count becomes ours. */
+static bool put_back(struct look *look, const char *name, struct tide_amqp_message *message, uint64_t tag,
+                     struct tide_err *err)
 {
-    return publish(look, name, message, err) && acknowledge(look, tag, false, err);
+    message->attempts += look->returned;
+    return publish(look, name, message, err) && acknowledge(look, tag, err);
 }
 
 /* ---- delays ---- */
@@ -235,7 +235,8 @@ static int64_t count_held(const struct broker *broker, const char *queue)
         if (strcmp(consumer->how.queue, queue) != 0)
             continue;
         count = (count < 0 ? 0 : count) + consumer->count + consumer->settling;
-        count += tide_amqp_arriving(consumer->subscription);
+        if (!consumer->leaving)
+            count += tide_amqp_arriving(consumer->subscription);
         for (waiting = consumer->waiting; waiting; waiting = (const void *)waiting->mail.next)
             count++;
     }
@@ -287,20 +288,30 @@ int tide_amqp_stats(struct broker *broker, struct tide_queue_stat *stats, int na
 struct listing {
     struct tide_queue_dead *list;
     int count, max;
-    bool keep_order; /* give back as it is, not as a copy */
 };
 
+static int64_t time_of(const struct tide_queue_dead *message)
+{
+    return message->died_ms ? message->died_ms : message->published_ms;
+}
+
+/* In its place by time: what was given back is not always where it was. Most come in order. */
 static void add(struct listing *listing, struct tide_amqp_message *message)
 {
-    listing->list[listing->count++] = (struct tide_queue_dead){.id = tide_amqp_message_number(message),
-                                                               .payload = message->payload,
-                                                               .len = message->len,
-                                                               .attempts = message->attempts,
-                                                               .published_ms = message->published_ms,
-                                                               .died_ms = message->died_ms,
-                                                               .code = message->code,
-                                                               .reason = message->reason,
-                                                               .detail = message->detail};
+    struct tide_queue_dead entry = {.id = tide_amqp_message_number(message),
+                                    .payload = message->payload,
+                                    .len = message->len,
+                                    .attempts = message->attempts,
+                                    .published_ms = message->published_ms,
+                                    .died_ms = message->died_ms,
+                                    .code = message->code,
+                                    .reason = message->reason,
+                                    .detail = message->detail};
+    int at = listing->count++;
+
+    for (; at > 0 && time_of(&listing->list[at - 1]) > time_of(&entry); at--)
+        listing->list[at] = listing->list[at - 1];
+    listing->list[at] = entry;
     *message = (struct tide_amqp_message){0};
 }
 
@@ -390,7 +401,7 @@ static bool revive(struct look *look, const char *queue, struct tide_amqp_messag
         .payload = message->payload, .len = message->len, .published_ms = message->published_ms};
 
     memcpy(fresh.id, message->id, sizeof fresh.id);
-    return publish(look, queue, &fresh, err) && acknowledge(look, tag, false, err);
+    return publish(look, queue, &fresh, err) && acknowledge(look, tag, err);
 }
 
 static int64_t retry_all(struct look *look, const char *queue, int64_t id, struct tide_err *err)

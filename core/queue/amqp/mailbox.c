@@ -55,35 +55,48 @@ void tide_amqp_mailbox_post(struct tide_amqp_mailbox *box, struct tide_amqp_mail
         uv_async_send(box->async);
 }
 
+static int64_t count(const struct tide_amqp_mail *list,
+                     bool (*is_so)(const struct tide_amqp_mail *mail, const void *arg), const void *arg)
+{
+    int64_t number = 0;
+
+    for (; list; list = list->next)
+        number += is_so(list, arg);
+    return number;
+}
+
 int64_t tide_amqp_mailbox_count(struct tide_amqp_mailbox *box,
                                 bool (*is_so)(const struct tide_amqp_mail *mail, const void *arg),
                                 const void *arg)
 {
-    const struct tide_amqp_mail *mail;
-    int64_t count = 0;
+    int64_t number = count(box->taking, is_so, arg);
 
     pthread_mutex_lock(&box->lock);
-    for (mail = box->first; mail; mail = mail->next)
-        count += is_so(mail, arg);
+    number += count(box->first, is_so, arg);
     pthread_mutex_unlock(&box->lock);
-    return count;
+    return number;
 }
 
+static void take_all(struct tide_amqp_mailbox *box)
+{
+    struct tide_amqp_mail *mail;
+
+    while ((mail = box->taking)) {
+        box->taking = mail->next;
+        mail->take(mail);
+    }
+}
+
+/* What is taken may look into the mailbox, or take from it. */
 void tide_amqp_mailbox_take(struct tide_amqp_mailbox *box)
 {
-    struct tide_amqp_mail *list;
-
+    take_all(box);
     pthread_mutex_lock(&box->lock);
-    list = box->first;
+    box->taking = box->first;
     box->first = NULL;
     box->end = &box->first;
     pthread_mutex_unlock(&box->lock);
-    while (list) {
-        struct tide_amqp_mail *mail = list;
-
-        list = mail->next;
-        mail->take(mail);
-    }
+    take_all(box);
 }
 
 void tide_amqp_mailbox_wait(struct tide_amqp_mailbox *box, int64_t ms)

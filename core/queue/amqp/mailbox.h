@@ -20,6 +20,7 @@ struct tide_amqp_mailbox {
     pthread_mutex_t lock;
     pthread_cond_t filled;
     struct tide_amqp_mail *first, **end;
+    struct tide_amqp_mail *taking; /* the loop's: out of the box, and not yet taken */
     uv_async_t *async;
 };
 
