@@ -1,0 +1,102 @@
+"""What must be true when the dust has settled: each acknowledged upload is one MP3 and at least one e-mail, and nothing else is left."""
+import base64
+import collections
+import email
+import email.policy
+import http.client
+import json
+import os
+import pathlib
+import re
+import time
+import urllib.parse
+import urllib.request
+
+import scratch
+
+SETTLE = 600  # seconds for what is still under way: retries wait for up to some minutes
+
+
+class Verdict:
+    def __init__(self, client, name):
+        self.client, self.name, self.problems = client, name, []
+        self.jobs, self.mails, self.queues = {}, collections.Counter(), {}
+
+    def look(self):
+        self.jobs = self.client.jobs()
+        self.mails = collections.Counter(filter(None, map(self.subject_of, pathlib.Path(os.environ["SMTP_MAILDIR"]).glob("new/*"))))
+        self.queues = self.queue_list()
+
+    @staticmethod
+    def subject_of(path):
+        """The file that an e-mail is about."""
+        message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        found = re.search(r"\b[0-9a-f]{24}\b", message.get_body(("plain",)).get_content())
+        return found and found[0]
+
+    def queue_list(self):
+        """Messages by queue, as the broker tells them: those at consumers, too."""
+        url = urllib.parse.urlsplit(os.environ["RABBITMQ_MANAGEMENT_URL"])
+        login = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
+        request = urllib.request.Request(f"http://{url.hostname}:{url.port}/api/queues", headers={"Authorization": f"Basic {login}"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            found = json.load(answer)
+        # A queue.delays lists which queues for delays there are; it holds no job.
+        return {queue["name"]: queue.get("messages", 0) for queue in found if not queue["name"].endswith(".delays")}
+
+    def waiting(self):
+        """Why it isn't over yet; None when it is."""
+        try:
+            self.look()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return str(error)
+        open_jobs = [job["job"] for job in self.jobs.values() if job["state"] not in ("COMPLETE", "ERROR", "CANCELED")]
+        unmailed = [job["job"] for job in self.jobs.values() if job["state"] == "COMPLETE" and job["mp3_fid"] not in self.mails]
+        messages = sum(count for name, count in self.queues.items() if not name.endswith(".dead"))
+        if open_jobs or unmailed or messages:
+            return f"{len(open_jobs)} jobs open, {len(unmailed)} without e-mail, {messages} messages"
+        return None
+
+    def settle(self, say):
+        end, told = time.monotonic() + SETTLE, 0
+        while (why := self.waiting()) and time.monotonic() < end:
+            if time.monotonic() > told + 10:
+                say(f"waiting: {why}")
+                told = time.monotonic()
+            time.sleep(1)
+
+    def check(self):
+        """Counts; fills self.problems."""
+        acknowledged = self.client.acknowledged()
+        lost = [u for u in acknowledged if self.jobs.get(u.job, {}).get("state") != "COMPLETE"
+                or self.jobs[u.job]["mp3_fid"] not in self.mails]
+        doubled = [name for name, count in self.mails.items() if count > 1]
+        by_name = {job["name"]: job for job in self.jobs.values()}
+        answered = [u for u in self.client.uploads if u.answer not in (202, None)]
+        refused_but_there = [u for u in answered if u.name in by_name]
+        unanswered = [u for u in self.client.uploads if u.answer is None]
+        taken = [u for u in unanswered if u.name in by_name]
+        self.demand(not lost, f"{len(lost)} acknowledged uploads are lost: {[(u.job, self.jobs.get(u.job)) for u in lost[:5]]}")
+        self.demand(not refused_but_there, f"{len(refused_but_there)} uploads are there that were refused: "
+                    f"{[(u.name, u.answer) for u in refused_but_there[:5]]}")
+        self.demand(len(by_name) == len(self.jobs), f"{len(self.jobs) - len(by_name)} uploads became two jobs")
+        self.check_files()
+        self.check_queues()
+        return {"acknowledged": len(acknowledged), "lost": len(lost), "doubled": len(doubled),
+                "refused": len(answered), "unanswered": len(unanswered), "taken": len(taken)}
+
+    def check_files(self):
+        complete = {job["mp3_fid"] for job in self.jobs.values() if job["state"] == "COMPLETE"}
+        mp3s, mp3_orphans = scratch.files(self.name, "mp3s")
+        videos, video_orphans = scratch.files(self.name, "videos")
+        self.demand(mp3s == len(complete), f"{mp3s} MP3s for {len(complete)} jobs")
+        self.demand(videos == len(self.jobs), f"{videos} videos for {len(self.jobs)} jobs")
+        self.demand(mp3_orphans + video_orphans == 0, f"{video_orphans} chunks of videos and {mp3_orphans} of MP3s belong to no file")
+
+    def check_queues(self):
+        for name, count in self.queues.items():
+            self.demand(count == 0, f"the queue {name} has {count} messages")
+
+    def demand(self, good, problem):
+        if not good:
+            self.problems.append(problem)
