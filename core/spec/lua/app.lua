@@ -103,18 +103,35 @@ end
 
 -- ---- messages and timers ----
 
+-- Messages of a queue that a handler has acknowledged.
+local function acknowledged(queue)
+  local count = 0
+  for labels, value in native.spec_metrics():gmatch "tidemill_messages_total(%b{}) (%d+)" do
+    if labels:find(('queue="%s"'):format(queue), 1, true) and labels:find('outcome="ack"', 1, true) then
+      count = count + tonumber(value)
+    end
+  end
+  return count
+end
+
+local function held(stat)
+  return stat.ready + stat.delayed + stat.dead + math.max(stat.leased, 0) -- -1: the driver can't tell
+end
+
 -- Publishes a message (a table, or the bytes of a malformed one) and waits until the queue has no message to work on. Tells
 -- what became of it: "done", "delayed" (it will be tried again) or "dead".
 function App:deliver(queue, message)
   if not native.spec_consumes(self.handle, queue) then
     error(("app:deliver: the bundle '%s' doesn't consume the queue '%s'"):format(self.name, queue), 2)
   end
-  local before = native.spec_queue(queue)
+  local before, acknowledged_before = native.spec_queue(queue), acknowledged(queue)
   assert(native.queue_publish(queue, type(message) == "table" and cjson.encode(message) or message, 0))
   local now
   settle(function()
     now = native.spec_queue(queue)
-    return now.ready + now.leased == 0 and native.spec_in_flight(self.handle) == 0
+    -- A broker doesn't tell which messages are on their way: all that aren't acknowledged have to be found again.
+    local expected = held(before) + 1 - (acknowledged(queue) - acknowledged_before)
+    return held(now) == expected and now.delayed + now.dead == expected and native.spec_in_flight(self.handle) == 0
   end)
   return now.dead > before.dead and "dead" or now.delayed > before.delayed and "delayed" or "done"
 end
