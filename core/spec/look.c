@@ -14,7 +14,7 @@ static void set_count(lua_State *L, const char *name, int64_t count)
     lua_setfield(L, -2, name);
 }
 
-/* spec_queue(name): { ready, delayed, leased, dead } */
+/* spec_queue(name): { ready, delayed, leased, dead }; leased is 0, too, where the driver can't tell */
 static int spec_queue(lua_State *L)
 {
     struct tide_queue_stat stat = {0};
@@ -26,7 +26,7 @@ static int spec_queue(lua_State *L)
     lua_createtable(L, 0, 4);
     set_count(L, "ready", stat.ready);
     set_count(L, "delayed", stat.delayed);
-    set_count(L, "leased", stat.leased);
+    set_count(L, "leased", stat.leased < 0 ? 0 : stat.leased);
     set_count(L, "dead", stat.dead);
     return 1;
 }

@@ -115,7 +115,7 @@ local function acknowledged(queue)
 end
 
 local function held(stat)
-  return stat.ready + stat.delayed + stat.dead + math.max(stat.leased, 0) -- -1: the driver can't tell
+  return stat.ready + stat.delayed + stat.leased + stat.dead
 end
 
 -- Publishes a message (a table, or the bytes of a malformed one) and waits until the queue has no message to work on. Tells
@@ -129,7 +129,7 @@ function App:deliver(queue, message)
   local now
   settle(function()
     now = native.spec_queue(queue)
-    -- A broker doesn't tell which messages are on their way: all that aren't acknowledged have to be found again.
+    -- A broker doesn't tell which messages are leased: all that aren't acknowledged have to be found again.
     local expected = held(before) + 1 - (acknowledged(queue) - acknowledged_before)
     return held(now) == expected and now.delayed + now.dead == expected and native.spec_in_flight(self.handle) == 0
   end)
