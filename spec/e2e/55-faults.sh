@@ -4,7 +4,7 @@ source "$(dirname "$0")/lib.bash"
 need "the clip is there" spec/media/generate "$BUILD/media" clip-7s.mp4
 clip=$BUILD/media/clip-7s.mp4 faults=$work/faults
 mkdir "$faults"
-BUILD=$BUILD/faults
+BUILD=$BUILD/armed
 need "the engine starts" engine_start "$work" TIDE_FAULTS="$faults"
 need "log in" login "$user" "$password"
 
@@ -22,6 +22,10 @@ dies() { # the worker, in an upload, at this point
 
 check "a worker dies between a video's bytes and its visibility" dies blob.written.videos
 check "nothing of it is seen" job_count 0
+if [[ ${PROFILE:-embedded} == cluster ]]; then
+    check "one dies between a video's last chunk and its document" dies gridfs.chunks.videos.files
+    check "nothing of it is seen, either" job_count 0
+fi
 check "one dies between the video and its message" dies blob.committed.videos
 check "the job is kept" job_count 1
 check "one dies between the message and the note that it is out" dies queue.published.video
@@ -30,6 +34,7 @@ check "that job is kept, too" job_count 2
 # ---- converter and notification: a point each, whichever job comes by ----
 
 points=(media.transcoded blob.written.mp3s blob.committed.mp3s queue.published.mp3 queue.handled.video mail.sent queue.handled.mp3)
+if [[ ${PROFILE:-embedded} == cluster ]]; then points+=(gridfs.chunks.mp3s.files); fi
 arm "${points[@]}"
 for ((tries = 0, taken = 0; taken < 6 && tries < 60; tries++)); do
     if upload "$clip"; then ((taken += 1)); else sleep 0.2; fi

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/fault.h"
 #include "blob/gridfs/gridfs.h"
 
 #define MAX_CLAIMS 5 /* tries when what was in the way of a claim is gone at the second look */
@@ -63,6 +64,7 @@ bool tide_gridfs_insert_file(struct tide_gridfs_bucket *bucket, const bson_t *fi
 {
     bson_error_t error;
 
+    tide_fault("gridfs.chunks", mongoc_collection_get_name(bucket->files));
     *unknown = false;
     if (tide_gridfs_insert(bucket->files, &file, 1, &error))
         return true;
