@@ -42,7 +42,9 @@ end
 
 video_queue:consume({ concurrency = 1, attempts = 5, timeout = "25m", on_dead = failed }, function(job)
   local video = assert(videos:open(job.video_fid))
-  if not video.metadata.state then
+  if video.metadata.state == "COMPLETE" then
+    return -- the message came twice: its answer is out
+  elseif not video.metadata.state then
     assert(video:annotate { state = "QUEUED" }) -- a gateway of another system notes none
   end
   local mp3_fid = convert(video, job.username)

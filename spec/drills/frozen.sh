@@ -5,9 +5,9 @@
 if [[ -z ${SMTP_MAILDIR:-} ]]; then
     exec python3 -B "$(dirname "$0")/../servers" run bash "$0"
 fi
+export PROFILE=cluster
 source "$(dirname "$0")/../e2e/lib.bash"
 FREEZE=60 # seconds: with the heartbeat of 10 s the broker gives a connection up after 20 to 30
-export PROFILE=cluster
 pids=() frozen=()
 trap 'kill -CONT "${frozen[@]}" 2>/dev/null; kill "${pids[@]}" 2>/dev/null; wait "${pids[@]}" 2>/dev/null; finish' EXIT
 

@@ -10,7 +10,6 @@ need "log in" login "$user" "$password"
 
 arm() { touch "${@/#/$faults/}"; }
 fired() { [[ ! -e $faults/$1 ]]; }
-all_fired() { [[ -z $(ls "$faults") ]]; }
 job_count() { signed "$gateway/jobs" && is 200 && [[ $(field '.jobs | length') == "$1" ]]; }
 dies() { # the worker, in an upload, at this point
     arm "$1"
@@ -31,28 +30,34 @@ check "the job is kept" job_count 1
 check "one dies between the message and the note that it is out" dies queue.published.video
 check "that job is kept, too" job_count 2
 
-# ---- converter and notification: a point each, whichever job comes by ----
+# ---- converter and notification: whichever job comes by ----
 
 points=(media.transcoded blob.written.mp3s blob.committed.mp3s queue.published.mp3 queue.handled.video mail.sent queue.handled.mp3)
 if [[ ${PROFILE:-embedded} == cluster ]]; then points+=(gridfs.chunks.mp3s.files); fi
-arm "${points[@]}"
-for ((tries = 0, taken = 0; taken < 6 && tries < 60; tries++)); do
-    if upload "$clip"; then ((taken += 1)); else sleep 0.2; fi
-done
-check "six uploads are taken meanwhile" test "$taken" = 6
-check "a worker died at each of ${points[*]}" until_true 200 all_fired
-# An upload whose answer was lost with a worker is a job all the same.
 all_complete() { signed "$gateway/jobs" && is 200 && [[ $(field '[.jobs[] | select(.state != "COMPLETE")] | length') == 0 ]]; }
-check "all jobs are COMPLETE" until_true 200 all_complete
-total=$(field '.jobs | length')
-check "these are the six, the two from before, and at most those that died with a worker" test "$total" -ge 8
-check "each has an MP3 of its own" test "$(field '[.jobs[].mp3_fid] | unique | length')" = "$total"
 idle() { [[ $(queued ready delayed leased dead) == 0 ]]; }
-check "the queues are empty" until_true 60 idle
+settled() { all_complete && idle; }
+for point in "${points[@]}"; do
+    arm "$point"
+    check "an upload is taken" until_true 30 upload "$clip"
+    check "one dies at $point" until_true 60 fired "$point"
+    # A broker delivers again at once, and a second death would make another one's e-mail go twice; a lease takes 30 s.
+    if [[ ${PROFILE:-embedded} == cluster ]]; then check "its jobs are done" until_true 60 settled; fi
+done
+check "all jobs are COMPLETE, the queues empty" until_true 200 settled
+signed "$gateway/jobs"
+total=$(field '.jobs | length')
+# An upload whose answer was lost with a worker is a job, too.
+check "these are the two from before, and one for each point at least" test "$total" -ge $((2 + ${#points[@]}))
+check "each has an MP3 of its own" test "$(field '[.jobs[].mp3_fid] | unique | length')" = "$total"
 mailed() { [[ $(mails | xargs grep -hi '^Message-ID:' | sort -u | wc -l) == "$total" ]]; }
 check "there is an e-mail for each job" mailed
-# By SMTP, the death between the server's 250 and the note costs a second one with the same Message-ID: nothing can prevent that.
-twice=0
-if [[ ${PROFILE:-embedded} == cluster ]]; then twice=1; fi
-check "there is one e-mail a job, and $twice more" mail_count $((total + twice))
+# By SMTP a death between the server's 250 and the note costs a second one with the same Message-ID: nothing can prevent that. Here
+# it is at mail.sent, and may be at any point, as the worker that dies there may be sending another one's.
+if [[ ${PROFILE:-embedded} == cluster ]]; then
+    twice=$(($(mails | wc -l) - total))
+    check "of these $twice went twice" test "$twice" -ge 1 -a "$twice" -le "${#points[@]}"
+else
+    check "there is one e-mail a job" mail_count "$total"
+fi
 check "the engine stops on SIGTERM" engine_stop
