@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 
+#define LAST_MS INT64_C(253402300799999) /* of the year 9999 */
+
 static char *copy_bytes(const void *bytes, size_t len)
 {
     char *copy = calloc(1, len + 1);
@@ -142,12 +144,18 @@ static unsigned count_of(int64_t number)
     return number < 0 ? 0 : number > 1000000 ? 1000000 : (unsigned)number;
 }
 
+/* Peers may write anything: what is no time of this age is none, and nobody's sums overflow. */
+static int64_t time_of(int64_t number, int64_t unit_ms)
+{
+    return number < 0 || number > LAST_MS / unit_ms ? 0 : number * unit_ms;
+}
+
 static void read_headers(struct tide_amqp_message *message, const amqp_table_t *headers)
 {
-    message->published_ms = number_of(headers, "tidemill-published");
+    message->published_ms = time_of(number_of(headers, "tidemill-published"), 1);
     message->attempts = count_of(number_of(headers, "tidemill-attempts"));
-    message->due_ms = number_of(headers, "tidemill-due");
-    message->died_ms = number_of(headers, "tidemill-died");
+    message->due_ms = time_of(number_of(headers, "tidemill-due"), 1);
+    message->died_ms = time_of(number_of(headers, "tidemill-died"), 1);
     message->code = text_of(headers, "tidemill-code", TIDE_QUEUE_CODE_LEN);
     message->reason = text_of(headers, "tidemill-reason", TIDE_QUEUE_REASON_LEN);
     message->detail = text_of(headers, "tidemill-detail", TIDE_QUEUE_DETAIL_LEN);
@@ -184,7 +192,7 @@ void tide_amqp_message_read(struct tide_amqp_message *message, const amqp_basic_
     if ((properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) && id.len < sizeof message->id)
         snprintf(message->id, sizeof message->id, "%.*s", (int)id.len, (const char *)id.bytes);
     if (!message->published_ms && (properties->_flags & AMQP_BASIC_TIMESTAMP_FLAG))
-        message->published_ms = (int64_t)properties->timestamp * 1000;
+        message->published_ms = time_of((int64_t)properties->timestamp, 1000);
 }
 
 void tide_amqp_message_read_death(struct tide_amqp_message *message,
@@ -199,7 +207,7 @@ void tide_amqp_message_read_death(struct tide_amqp_message *message,
     free(message->reason);
     message->code = text_of(death, "reason", TIDE_QUEUE_CODE_LEN);
     message->reason = tide_amqp_copy("given up by the broker", TIDE_QUEUE_REASON_LEN);
-    message->died_ms = number_of(death, "time") * 1000;
+    message->died_ms = time_of(number_of(death, "time"), 1000);
 }
 
 int64_t tide_amqp_message_number(const struct tide_amqp_message *message)

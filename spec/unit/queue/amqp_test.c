@@ -382,6 +382,36 @@ static void what_comes_too_early_goes_back(void **state)
     peer_close(&peer);
 }
 
+/* Nothing is added to or multiplied with what a peer calls a time, and nothing waits for it. */
+static void times_that_no_clock_shows_are_none(void **state)
+{
+    static const int64_t numbers[] = {INT64_MAX, INT64_MIN, -1, INT64_MAX / 1000};
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+    struct peer peer;
+
+    consume(f, &inbox);
+    publish(f, "now");
+    tide_delivery_ack(take_one(f, &inbox));
+    peer_open(f, &peer);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        amqp_table_entry_t headers[] = {header("tidemill-due", numbers[i]),
+                                        header("tidemill-published", numbers[i]),
+                                        header("tidemill-died", numbers[i])};
+        amqp_basic_properties_t properties = {._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_TIMESTAMP_FLAG,
+                                              .timestamp = (uint64_t)numbers[i],
+                                              .headers = {3, headers}};
+
+        peer_publishes(&peer, "odd", &properties);
+        delivery = take_one(f, &inbox);
+        assert_in_range(tide_delivery_published_ms(delivery), tide_clock_now_ms() - 60000,
+                        tide_clock_now_ms());
+        tide_delivery_ack(delivery);
+    }
+    peer_close(&peer);
+}
+
 static void lists_what_the_broker_gave_up(void **state)
 {
     struct fixture *f = *state;
@@ -618,6 +648,7 @@ int main(void)
         SERVER(takes_what_a_peer_sends_to_its_own_queue),
         SERVER(a_peer_reads_the_payload_and_nothing_else),
         SERVER(what_comes_too_early_goes_back),
+        SERVER(times_that_no_clock_shows_are_none),
         SERVER(lists_what_the_broker_gave_up),
         SERVER(a_look_changes_nothing),
         SERVER(publishes_to_a_queue_that_was_deleted),
