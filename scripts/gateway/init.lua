@@ -33,6 +33,11 @@ local function signed_in(handler)
   end
 end
 
+-- 404 is for what isn't there alone: what can't be looked up now may well be.
+local function missing(err, detail)
+  return err.code == "not_found" and respond.problem(404, detail) or error(err)
+end
+
 tide.route("POST /login", { limit = { body = "8KiB" } }, function(req)
   return auth:forward(req)
 end)
@@ -48,8 +53,8 @@ tide.route("POST /upload", { limit = { body = config.max_upload }, timeout = "6h
 end))
 
 tide.route("GET /download", { query = { fid = "id" } }, signed_in(function(req)
-  local mp3 = mp3s:open(req.query.fid, { owner = req.owner })
-  return mp3 and respond.blob(mp3, { attachment = true }) or respond.problem(404, "there is no such file")
+  local mp3, err = mp3s:open(req.query.fid, { owner = req.owner })
+  return mp3 and respond.blob(mp3, { attachment = true }) or missing(err, "there is no such file")
 end))
 
 local page = { limit = { "integer", min = 1, max = 100, default = 50 }, before = "id?" }
@@ -61,8 +66,8 @@ tide.route("GET /jobs", { query = page }, signed_in(function(req)
 end))
 
 tide.route("GET /jobs/{id}", { params = { id = "id" } }, signed_in(function(req)
-  local job = jobs.describe(req.params.id, req.owner)
-  return job and respond.json(200, job) or respond.problem(404, "there is no such job")
+  local job, err = jobs.describe(req.params.id, req.owner)
+  return job and respond.json(200, job) or missing(err, "there is no such job")
 end))
 
 local description = respond.file "openapi.json"

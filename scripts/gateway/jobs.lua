@@ -46,8 +46,11 @@ end
 
 -- Newest first, those behind the job `before`; and whether there are more. owner nil: everybody's.
 function jobs.list(owner, before, limit)
-  if before and not jobs.describe(before, owner) then
-    return nil, tide.failure { code = "bad_request", message = "in the query, 'before' names no job" }
+  if before then
+    local known, err = jobs.describe(before, owner)
+    if not known then
+      return nil, err.code == "not_found" and tide.failure { code = "bad_request", message = "in the query, 'before' names no job" } or err
+    end
   end
   local found, err = videos:find { where = owner and { owner = owner }, before = before, limit = limit + 1 }
   if not found then
@@ -61,8 +64,8 @@ function jobs.list(owner, before, limit)
 end
 
 function jobs.describe(id, owner)
-  local video = videos:open(id, { owner = owner })
-  return video and describe(video)
+  local video, err = videos:open(id, { owner = owner })
+  return video and describe(video), err
 end
 
 return jobs

@@ -192,6 +192,18 @@ check "an admin sees every job" test "$status $(field .username)" = "200 ann@ema
 signed "$gateway/jobs"
 check "an admin's list has them all" test "$(jq -c '[.jobs[].job]' "$work/body")" = "[\"$hers\",\"$mine\"]"
 
+# ---- when the files can't be read ----
+
+hide() { mv "$1" "$1.hidden" && ln -s "${1##*/}" "$1"; } # a link to itself, which nobody can open
+need "the video is hidden" hide "$(ls "$work"/data/blobs/videos/*/"$hers".*)"
+signed "$gateway/jobs/$hers"
+check "a job is not called missing then" is_problem 500
+signed "$gateway/jobs?before=$hers"
+check "nor is the page behind it a wrong query" is_problem 500
+need "the MP3 is hidden" hide "$(ls "$work"/data/blobs/mp3s/*/"$mp3".*)"
+signed "$gateway/download?fid=$mp3"
+check "nor is a file" is_problem 500
+
 # ---- when auth is down ----
 
 need "an engine whose auth is nowhere" engine_stop
