@@ -14,6 +14,7 @@
 #include "blob/blob.h"
 
 #define TIDE_BLOB_BUCKET_MAX 32
+#define TIDE_BLOB_NAME_MAX 1024 /* bytes of a file's name */
 #define TIDE_BLOB_METADATA_MAX (64 * 1024)
 #define TIDE_BLOB_WRITE_SIZE (256 * 1024) /* every append but a file's last has this size */
 

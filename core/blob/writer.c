@@ -6,8 +6,6 @@
 #include "base/utf8.h"
 #include "blob/store.h"
 
-#define MAX_NAME 1024
-
 /* What the pool is asked to do next. */
 enum step { STEP_NOTHING, STEP_APPEND, STEP_PATCH, STEP_COMMIT, STEP_DROP };
 
@@ -308,9 +306,9 @@ void tide_blob_writer_patch(struct tide_blob_writer *w, int64_t offset, const vo
 
 static bool check_commit(const char *name, const char *metadata, struct tide_err *err)
 {
-    if (strlen(name) > MAX_NAME || !tide_utf8_valid(name, strlen(name)))
+    if (strlen(name) > TIDE_BLOB_NAME_MAX || !tide_utf8_valid(name, strlen(name)))
         return tide_err_set(err, TIDE_ERR_INVALID, false, "blob: a file name is UTF-8 of at most %d bytes",
-                            MAX_NAME);
+                            TIDE_BLOB_NAME_MAX);
     if (strlen(metadata) > TIDE_BLOB_METADATA_MAX || !tide_utf8_valid(metadata, strlen(metadata)))
         return tide_err_set(err, TIDE_ERR_INVALID, false,
                             "blob: metadata must be a JSON object of at most 64 KiB");

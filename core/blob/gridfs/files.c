@@ -44,12 +44,18 @@ static int64_t number_of(const bson_t *file, const char *key)
     return BSON_ITER_HOLDS_NUMBER(&iter) ? bson_iter_as_int64(&iter) : -1;
 }
 
+/* Others may store a longer name than can be told in a header: then its beginning. */
 static char *name_of(const bson_t *file)
 {
     bson_iter_t iter;
     bool named = bson_iter_init_find(&iter, file, "filename") && BSON_ITER_HOLDS_UTF8(&iter);
+    const char *name = named ? bson_iter_utf8(&iter, NULL) : "";
+    size_t len = strnlen(name, TIDE_BLOB_NAME_MAX + 1);
 
-    return strdup(named ? bson_iter_utf8(&iter, NULL) : "");
+    if (len > TIDE_BLOB_NAME_MAX)
+        for (len = TIDE_BLOB_NAME_MAX; len > 0 && ((unsigned char)name[len] & 0xC0) == 0x80;)
+            len--;
+    return strndup(name, len);
 }
 
 bool tide_gridfs_file_info(const bson_t *file, struct tide_blob_info *info, int32_t *chunk_size,
@@ -147,7 +153,18 @@ static bool add_before(bson_t *all, uint32_t *count, struct tide_gridfs_bucket *
     return true;
 }
 
-/* Files of others may have an _id of another kind, which no id of ours can name. */
+/* Files of others may have an _id of another kind, which no id of ours can name, or be damaged, and then
+ * nobody can read them: a list goes on without them. */
+static void add_readable(bson_t *all, uint32_t *count)
+{
+    add_condition(all, count, BCON_NEW("_id", "{", "$type", BCON_INT32(BSON_TYPE_OID), "}"));
+    add_condition(all, count,
+                  BCON_NEW("length", "{", "$gte", BCON_INT32(0), "$lte", BCON_INT64(INT64_MAX), "}"));
+    add_condition(all, count,
+                  BCON_NEW("$or", "[", "{", "length", BCON_INT32(0), "}", "{", "chunkSize", "{", "$gte",
+                           BCON_INT32(1), "$lte", BCON_INT32(TIDE_GRIDFS_CHUNK_MAX), "}", "}", "]"));
+}
+
 static bson_t *make_filter(struct tide_gridfs_bucket *bucket, const struct tide_blob_query *query,
                            struct tide_err *err)
 {
@@ -161,7 +178,7 @@ static bson_t *make_filter(struct tide_gridfs_bucket *bucket, const struct tide_
 
         add_condition(&all, &count, BCON_NEW("_id", BCON_OID(&id)));
     } else {
-        add_condition(&all, &count, BCON_NEW("_id", "{", "$type", BCON_INT32(BSON_TYPE_OID), "}"));
+        add_readable(&all, &count);
     }
     add_query(&all, &count, query);
     if (query->before)

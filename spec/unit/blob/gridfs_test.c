@@ -207,6 +207,52 @@ static void finds_and_annotates_what_others_stored(void **state)
     assert_string_equal(find("videos", &one).metadata, "{\"user\":{}}");
 }
 
+/* One of them would else be in the way of all, of the relay for example. */
+static void a_list_goes_on_without_what_is_damaged(void **state)
+{
+    struct tide_blob_query all = {0};
+    struct tide_id id = tide_id_new();
+
+    (void)state;
+    insert_foreign(&id, 10, 10, 1,
+                   BCON_NEW("length", BCON_INT64(10), "chunkSize", BCON_INT32(10), "filename", "good"));
+    id = tide_id_new();
+    insert_foreign(&id, 0, 1, 1, BCON_NEW("length", BCON_INT32(-1), "chunkSize", BCON_INT32(10)));
+    id = tide_id_new();
+    insert_foreign(&id, 0, 1, 1, BCON_NEW("length", "10", "chunkSize", BCON_INT32(10)));
+    id = tide_id_new();
+    insert_foreign(&id, 0, 1, 1, BCON_NEW("length", BCON_DOUBLE(1e300), "chunkSize", BCON_INT32(10)));
+    id = tide_id_new();
+    insert_foreign(&id, 0, 1, 1, BCON_NEW("length", BCON_INT32(10), "chunkSize", BCON_INT32(0)));
+    id = tide_id_new();
+    insert_foreign(&id, 0, 1, 1, BCON_NEW("length", BCON_INT32(10), "chunkSize", BCON_INT64(INT64_MAX)));
+    id = tide_id_new();
+    insert_foreign(&id, 0, 1, 1, BCON_NEW("chunkSize", BCON_INT32(10)));
+    assert_int_equal(find("videos", &all).count, 1);
+    id = tide_id_new();
+    insert_foreign(&id, 0, 1, 1, BCON_NEW("length", BCON_INT32(0)));
+    assert_int_equal(find("videos", &all).count, 2);
+}
+
+static void a_name_of_any_length_is_cut(void **state)
+{
+    struct tide_id id = tide_id_new();
+    char *name = malloc(100001);
+    struct result r;
+
+    (void)state;
+    name[0] = 'x';
+    for (int i = 1; i < 99999; i += 3)
+        memcpy(name + i, "\u20ac", 3); /* the limit is inside of one */
+    name[99997] = '\0';
+    insert_foreign(&id, 10, 10, 1,
+                   BCON_NEW("length", BCON_INT32(10), "chunkSize", BCON_INT32(10), "filename", name));
+    r = open_blob("videos", &id);
+    assert_int_equal(strlen(tide_blob_reader_info(r.reader)->name), 1024 / 3 * 3 + 1);
+    tide_blob_reader_close(r.reader);
+    free(name);
+}
+
 static void tells_of_chunks_that_are_missing_or_wrong(void **state)
 {
     struct tide_id id = tide_id_new();
@@ -567,6 +613,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(reads_what_others_stored),
         TEST(finds_and_annotates_what_others_stored),
+        TEST(a_list_goes_on_without_what_is_damaged),
+        TEST(a_name_of_any_length_is_cut),
         TEST(tells_of_chunks_that_are_missing_or_wrong),
         TEST(a_removed_file_is_told_to_its_reader),
         TEST(one_of_two_writers_wins),
