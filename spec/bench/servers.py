@@ -4,10 +4,12 @@ import http.client
 import os
 import pathlib
 import platform
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -98,13 +100,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def engine(work, *options, workers=None, cpu=None, scripts=None, pause=0.01):
+def engine(work, *options, workers=None, cpu=None, scripts=None, pause=0.01, env=None):
     """tidemill run. `url` is the gateway's; with `scripts` it runs these bundles instead, each in `urls`."""
+    own = env or {}
     bundles = [path.name for path in sorted(scripts.iterdir())] if scripts else ["gateway", "auth"]
     ports = {name: free_port() for name in [*bundles, "admin"]}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     env = {f"TIDEMILL_LISTEN_{name.upper()}": f"127.0.0.1:{port}" for name, port in ports.items()}
     env["TIDEMILL_DATA"] = str(work / "data")
+    env.update(own)
     if scripts:
         (work / "tidemill.lua").write_text("return {}\n")
         options = (*options, "--config", work / "tidemill.lua", "--scripts", scripts)
@@ -131,6 +135,18 @@ def gunicorn(work, *options, workers=1, cpu=None, pause=0.01):
     with running(pinned(command, cpu), env, log) as process:
         wait_ready(process, port, "/hello/ready", log, pause)
         yield Server(process, port)
+
+
+@contextlib.contextmanager
+def mariadb(work, cpu=None):
+    """The URL of the database that spec/servers/auth.sql makes."""
+    servers, directory = [sys.executable, "-B", HERE.parent / "servers"], work / "mariadb"
+    env = {k: v for k, v in os.environ.items() if k != "MYSQL_URL"}
+    subprocess.run(pinned([*map(str, servers), "start", str(directory), "mariadb"], cpu), check=True, env=env, timeout=60)
+    try:
+        yield re.search(r"^export MYSQL_AUTH_URL=(\S+)$", (directory / "env").read_text(), re.MULTILINE)[1].strip("'")
+    finally:
+        subprocess.run([*servers, "stop", directory], check=True, env=env, timeout=60)
 
 
 NGINX_ROOT = PEERS / "nginx"
