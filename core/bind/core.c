@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/utf8.h"
 #include "bind/bundle_internal.h"
 
 /* ---- time ---- */
@@ -104,6 +105,16 @@ static int base64_decode(lua_State *L)
     else
         lua_pushnil(L);
     free(out);
+    return 1;
+}
+
+/* is_utf8(bytes) */
+static int is_utf8(lua_State *L)
+{
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 1, &len);
+
+    lua_pushboolean(L, tide_utf8_valid(bytes, len));
     return 1;
 }
 
@@ -257,6 +268,7 @@ void tide_bind_core(lua_State *L)
         {"id_derive", id_derive},
         {"base64_decode", base64_decode},
         {"base64_encode", base64_encode},
+        {"is_utf8", is_utf8},
         {"log", core_log},
         {"metric", core_metric},
         {"secret", core_secret},

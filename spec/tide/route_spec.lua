@@ -162,6 +162,7 @@ describe("tide.route", function()
         assert.equal("the Authorization header holds no Basic credentials",
           app:get("/who", { headers = { authorization = header } }):json().why)
       end
+      assert.equal("the Basic credentials are not UTF-8", app:get("/who", { user = { "j\246rg", "x" } }):json().why)
     end)
 
     it("with a Bearer token", function()

@@ -98,7 +98,7 @@ function Request.only_part(req, name)
   return part
 end
 
--- { user, password } of Basic credentials (RFC 7617); or nil and why.
+-- { user, password } of Basic credentials (RFC 7617); or nil and why. Only UTF-8, as a database refuses other text.
 function Request.basic_auth(req)
   local header = req.headers.authorization
   if not header then
@@ -109,6 +109,8 @@ function Request.basic_auth(req)
   local user, password = (plain or ""):match("^([^:]*):(.*)$")
   if not user then
     return bad_request("the Authorization header holds no Basic credentials")
+  elseif not native.is_utf8(plain) then
+    return bad_request("the Basic credentials are not UTF-8")
   end
   return { user = user, password = password }
 end

@@ -62,6 +62,7 @@ describe("auth", function()
         local answer = app:post("/login", { headers = { Authorization = header } })
         assert.same({ 400, "the Authorization header holds no Basic credentials" }, { answer.status, answer:json().detail })
       end
+      assert.equal(400, login("j\246rg@email.com", "Latin-1").status)
     end)
 
     it("takes a legacy row in plain text once, and stores a hash in its place", function()

@@ -120,7 +120,7 @@ assert(tide.copy(part, file))]],
     name = "tide.Request:basic_auth",
     doc = "The Basic credentials (RFC 7617).",
     returns = { { name = "credentials", type = "table", lua = "{ user: string, password: string }" } },
-    fails = { { "bad_request", "there are none" } },
+    fails = { { "bad_request", "there are none, or they are not UTF-8" } },
   },
   {
     name = "tide.Request:bearer",
