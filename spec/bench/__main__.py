@@ -16,7 +16,7 @@ import traceback
 from measure import Row
 from servers import ENGINE, Failed, NGINX_ENV, NGINX_ROOT, PYTHON
 
-ROWS = ["route", "validate", "convert", "clip", "transfer", "query", "start"]
+ROWS = ["route", "validate", "convert", "clip", "transfer", "query", "gridfs", "start"]
 LIMIT = 12 * 60  # seconds, for all rows together
 
 
@@ -28,7 +28,7 @@ def output_of(*command, env=None):
 
 def versions():
     packages = dict(re.findall(r"^(\S+)\s+(\S+)$", output_of(PYTHON, "-m", "pip", "list"), re.MULTILINE))
-    python = [f"{name} {packages[name]}" for name in ("gunicorn", "Flask", "PyJWT", "moviepy", "mysqlclient")]
+    python = [f"{name} {packages[name]}" for name in ("gunicorn", "Flask", "PyJWT", "moviepy", "mysqlclient", "pymongo")]
     return [f"tidemill {output_of('git', 'describe', '--always', '--dirty')}",
             output_of(NGINX_ROOT / "usr/sbin/nginx", "-v", env=NGINX_ENV).rpartition(" ")[2],
             " ".join(output_of("ffmpeg", "-version").split()[:3]), output_of(PYTHON, "--version"), *python]

@@ -1,44 +1,52 @@
-"""Stores a file with pymongo's gridfs and reads it back: gridfs_copy.py URL FILE. Prints MiB/s and CPU seconds of both as JSON."""
+"""GridFS by pymongo: each line of the standard input is a command, each answer the seconds, CPU seconds and id as JSON.
+
+    gridfs_copy.py URL
+    write FILE | read ID | copy ID
+"""
 import json
 import os
 import sys
 import time
 
+import bson
 import gridfs
 import pymongo
 
 BLOCK = 256 * 1024
 
 
-def measured(work):
-    started, before = time.monotonic(), os.times()
-    result = work()
-    used = os.times()
-    return result, {"seconds": time.monotonic() - started, "cpu": used.user + used.system - before.user - before.system}
+def store(bucket, source):
+    with bucket.open_upload_stream("file") as file:
+        while block := source.read(BLOCK):
+            file.write(block)
+    return str(file._id)
 
 
 def write(bucket, path):
-    with open(path, "rb") as source, bucket.open_upload_stream("file") as file:
-        while block := source.read(BLOCK):
-            file.write(block)
-    return file._id
+    with open(path, "rb") as source:
+        return store(bucket, source)
 
 
 def read(bucket, file_id):
-    stream, length = bucket.open_download_stream(file_id), 0
-    while block := stream.read(BLOCK):
-        length += len(block)
-    return length
+    stream = bucket.open_download_stream(bson.ObjectId(file_id))
+    while stream.read(BLOCK):
+        pass
 
 
-def main(url, path):
-    database = pymongo.MongoClient(url, w="majority", journal=True).get_default_database()
-    bucket = gridfs.GridFSBucket(database)
-    file_id, up = measured(lambda: write(bucket, path))
-    length, down = measured(lambda: read(bucket, file_id))
-    assert length == os.path.getsize(path)
-    bucket.delete(file_id)
-    print(json.dumps({"up": up, "down": down}))
+def copy(bucket, file_id):
+    return store(bucket, bucket.open_download_stream(bson.ObjectId(file_id)))
+
+
+def main(url):
+    bucket = gridfs.GridFSBucket(pymongo.MongoClient(url, w="majority", journal=True).get_default_database(), "peer")
+    commands = {"write": write, "read": read, "copy": copy}
+    for line in sys.stdin:
+        command, argument = line.split()
+        started, before = time.monotonic(), os.times()
+        result = commands[command](bucket, argument)
+        used = os.times()
+        print(json.dumps({"id": result, "seconds": time.monotonic() - started,
+                          "cpu": used.user + used.system - before.user - before.system}), flush=True)
 
 
 main(*sys.argv[1:])

@@ -10,14 +10,14 @@ from servers import HERE, Failed, engine, gunicorn, work_directory
 UPLOADS, DOWNLOADS, SIZE = 4, 9, 1024 * MIB
 
 
-def make_file(path):
+def make_file(path, size=SIZE):
     block = os.urandom(MIB)
     with open(path, "wb") as file:
-        for _ in range(SIZE // MIB):
+        for _ in range(size // MIB):
             file.write(block)
 
 
-def timed(*arguments):
+def timed(*arguments, size=SIZE):
     """What curl gets, and how many MiB/s."""
     os.sync()  # what the run before has left to be written is not this one's
     started = time.monotonic()
@@ -25,7 +25,7 @@ def timed(*arguments):
     seconds = time.monotonic() - started
     if done.returncode != 0:
         raise Failed(f"curl {arguments[-1]}: {done.stderr.decode().strip()}")
-    return done.stdout, SIZE / MIB / seconds
+    return done.stdout, size / MIB / seconds
 
 
 class Store:
