@@ -9,12 +9,12 @@ backends=(TIDEMILL_BLOB="$(MONGODB_URL=$MONGODB_URL python3 -B spec/servers scra
 database=${backends[0]#*=}
 mongo() { python3 -B spec/e2e/mongo.py "$database" "$@"; }
 
-mapfile -t ports < <(free_ports 3)
+mapfile -t ports < <(free_ports 2)
 files=http://127.0.0.1:${ports[0]}/files
 admin=http://127.0.0.1:${ports[1]}
 echo 'return {}' >"$work/tidemill.lua"
 env TIDEMILL_DATA="$work/data" TIDEMILL_LISTEN_FILES="127.0.0.1:${ports[0]}" TIDEMILL_LISTEN_ADMIN="${admin#http://}" \
-    TIDEMILL_LISTEN_HELLO="127.0.0.1:${ports[2]}" "${backends[@]}" "$BUILD/tidemill" run --config "$work/tidemill.lua" \
+    TIDEMILL_BUNDLES=files "${backends[@]}" "$BUILD/tidemill" run --config "$work/tidemill.lua" \
     --scripts spec/bench/scripts </dev/null >>"$work/engine.log" 2>&1 &
 engine_pid=$!
 need "the engine starts" until_true 30 curl -fs -o /dev/null "$admin/readyz"
