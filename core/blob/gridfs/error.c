@@ -11,9 +11,9 @@ static const struct {
     bool retryable;
 } meanings[] = {
     {DUPLICATE_KEY, TIDE_ERR_EXISTS, false},
-    {13, TIDE_ERR_DENIED, false},        /* Unauthorized */
-    {18, TIDE_ERR_DENIED, false},        /* AuthenticationFailed */
-    {11, TIDE_ERR_DENIED, false},        /* UserNotFound */
+    {13, TIDE_ERR_UNAVAILABLE, true},    /* Unauthorized: our rights, no fault of a job */
+    {18, TIDE_ERR_UNAVAILABLE, true},    /* AuthenticationFailed */
+    {11, TIDE_ERR_UNAVAILABLE, true},    /* UserNotFound */
     {14031, TIDE_ERR_FULL, true},        /* OutOfDiskSpace */
     {12501, TIDE_ERR_FULL, true},        /* a quota */
     {52, TIDE_ERR_INVALID, false},       /* DollarPrefixedFieldName */
@@ -67,14 +67,10 @@ static bool fail_reply(struct tide_err *err, const char *what, const bson_error_
 
 bool tide_gridfs_fail(struct tide_err *err, const char *what, const bson_error_t *error)
 {
-    bool credentials =
-        error->domain == MONGOC_ERROR_CLIENT && error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE;
-
     if (is_reply(error))
         return fail_reply(err, what, error);
-    if (credentials || error->domain == MONGOC_ERROR_SASL || error->domain == MONGOC_ERROR_SCRAM)
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "gridfs: %s: %s", what, error->message);
-    if (error->domain == MONGOC_ERROR_STREAM || error->domain == MONGOC_ERROR_SERVER_SELECTION ||
+    if (error->domain == MONGOC_ERROR_SASL || error->domain == MONGOC_ERROR_SCRAM ||
+        error->domain == MONGOC_ERROR_STREAM || error->domain == MONGOC_ERROR_SERVER_SELECTION ||
         error->domain == MONGOC_ERROR_CLIENT || error->domain == MONGOC_ERROR_POOL)
         return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s: %s", what, error->message);
     return tide_err_set(err, TIDE_ERR_INTERNAL, false, "gridfs: %s: %s", what, error->message);

@@ -22,20 +22,11 @@ bool tide_amqp_status(int status, const char *what, struct tide_err *err)
                         "%s: %s", what, amqp_error_string2(status));
 }
 
+/* Whatever the broker refuses, rights, a queue or its arguments: that is no fault of a message, which waits
+ * until it is mended. */
 static bool refused(int code, amqp_bytes_t text, struct tide_err *err)
 {
-    const char *word = TIDE_ERR_UNAVAILABLE;
-    bool retryable = false;
-
-    if (code == AMQP_ACCESS_REFUSED || code == AMQP_NOT_ALLOWED)
-        word = TIDE_ERR_DENIED;
-    else if (code == AMQP_NOT_FOUND)
-        word = TIDE_ERR_NOT_FOUND;
-    else if (code == AMQP_PRECONDITION_FAILED)
-        word = TIDE_ERR_CONFLICT;
-    else
-        retryable = true;
-    return tide_err_set(err, word, retryable, "the broker says %d %.*s", code, (int)text.len,
+    return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "the broker says %d %.*s", code, (int)text.len,
                         (const char *)text.bytes);
 }
 

@@ -302,6 +302,25 @@ static void names_a_wrong_password_or_vhost(void **state)
     await_reason(f, url, "vhost nowhere not found");
 }
 
+/* Rights may be given back: whoever published tries again, and no job fails for it. */
+static void a_refusal_by_the_broker_can_be_mended(void **state)
+{
+    struct fixture *f = *state;
+    struct amqp_connection_info info;
+    char url[600];
+
+    close_broker(f);
+    info = read_url(url);
+    snprintf(f->url, sizeof f->url, "amqp://%s:%s@%s:%d/%s?prefix=amq.", info.user, info.password, info.host,
+             info.port,
+             strcmp(info.vhost, "/") == 0 ? "" : info.vhost); /* names that the broker keeps to itself */
+    open_broker(f);
+    assert_string_equal(publish_bytes(f, "x", 1, 0), "unavailable");
+    close_broker(f);
+    amqp_url(f->url, sizeof f->url);
+    open_broker(f);
+}
+
 /* ---- peers ---- */
 
 static void takes_what_a_peer_sends_to_its_own_queue(void **state)
@@ -645,6 +664,7 @@ int main(void)
     const struct CMUnitTest alone[] = {T(refuses_urls_by_what_is_wrong), T(starts_without_its_broker)};
     const struct CMUnitTest with_server[] = {
         SERVER(names_a_wrong_password_or_vhost),
+        SERVER(a_refusal_by_the_broker_can_be_mended),
         SERVER(takes_what_a_peer_sends_to_its_own_queue),
         SERVER(a_peer_reads_the_payload_and_nothing_else),
         SERVER(what_comes_too_early_goes_back),
