@@ -3,7 +3,7 @@
  * (calls, cancelling, gathering writes, reading ahead) is written once above it: writer.c, reader.c,
  * source.c, call.c.
  *
- * A backend is used by several threads at once, an output or input by one at a time. Arguments were checked.
+ * A backend or input is used by several threads at once, an output by one at a time. Arguments were checked.
  * A failing call fills err, and leaves nothing that a reader can see.
  */
 #ifndef TIDE_BLOB_DRIVER_H

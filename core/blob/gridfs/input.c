@@ -11,7 +11,9 @@ struct gridfs_input {
     struct tide_id id;
     int64_t length;
     int32_t chunk_size;
-    int64_t next; /* where the last read ended: one that goes on there will go on */
+
+    pthread_mutex_t lock; /* a reader and its sources read side by side; what follows is theirs together */
+    int64_t next;         /* where the last read ended: one that goes on there will go on */
 
     /* What was fetched and not asked for: chunks come whole. */
     char *kept;
@@ -53,6 +55,7 @@ struct tide_blob_input *tide_gridfs_open_input(struct tide_blob_backend *backend
     if (file)
         bson_destroy(file);
     if (ok) {
+        pthread_mutex_init(&in->lock, NULL);
         in->length = info->length;
         in->next = -1;
         return (struct tide_blob_input *)in;
@@ -65,6 +68,7 @@ void tide_gridfs_close_input(struct tide_blob_input *input)
 {
     struct gridfs_input *in = (struct gridfs_input *)input;
 
+    pthread_mutex_destroy(&in->lock);
     free(in->kept);
     free(in);
 }
@@ -211,10 +215,9 @@ static size_t take_kept(struct gridfs_input *in, int64_t offset, char *buf, size
     return n;
 }
 
-ssize_t tide_gridfs_read(struct tide_blob_input *input, int64_t offset, void *buf, size_t len,
-                         struct tide_err *err)
+static ssize_t read_locked(struct gridfs_input *in, int64_t offset, void *buf, size_t len,
+                           struct tide_err *err)
 {
-    struct gridfs_input *in = (struct gridfs_input *)input;
     bool goes_on = offset == in->next;
     size_t got;
 
@@ -228,4 +231,16 @@ ssize_t tide_gridfs_read(struct tide_blob_input *input, int64_t offset, void *bu
         !fetch(in, offset + (int64_t)got, (char *)buf + got, len - got, goes_on ? AHEAD : 0, err))
         return -1;
     return (ssize_t)len;
+}
+
+ssize_t tide_gridfs_read(struct tide_blob_input *input, int64_t offset, void *buf, size_t len,
+                         struct tide_err *err)
+{
+    struct gridfs_input *in = (struct gridfs_input *)input;
+    ssize_t n;
+
+    pthread_mutex_lock(&in->lock);
+    n = read_locked(in, offset, buf, len, err);
+    pthread_mutex_unlock(&in->lock);
+    return n;
 }
