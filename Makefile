@@ -48,7 +48,7 @@ interop: build servers python-services ## each service in turn as a Python progr
 	@.ci/setup demo
 	@BUILD=$(BUILD) python3 -B spec/servers run $(BUILD)/interop/venv/bin/python -B spec/interop $(RUN)
 
-bench: build servers ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate: one row)
+bench: build servers python-services ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate: one row)
 	@.ci/setup bench
 	@spec/bench/peers/install $(BUILD)/bench
 	@BUILD=$(BUILD) python3 -B spec/bench $(ONLY)

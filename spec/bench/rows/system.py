@@ -8,7 +8,7 @@ from clips import clip
 from measure import Row, median, ratio
 from servers import BUILD, HERE, Failed
 
-CLIPS, ROUNDS = 40, 1
+CLIPS, ROUNDS = 40, 2
 SPEC = HERE.parent
 TIMEOUT = 15 * 60  # seconds
 
