@@ -388,6 +388,32 @@ static void a_server_that_cannot_be_verified_gets_no_password(void **state)
     expect_refused(f, url, "(2026)"); /* its certificate is nobody's that the system knows */
 }
 
+/* SERVERS_CA: the authority of the servers of spec/servers, for 127.0.0.1 and localhost. */
+static void tls_is_verified(void **state)
+{
+    struct fixture *f = *state;
+    const char *ca = getenv("SERVERS_CA");
+    struct answer a;
+    char parameter[300];
+
+    if (!ca)
+        skip();
+    snprintf(parameter, sizeof parameter, "ssl_ca=%s", ca);
+    reopen(f, parameter);
+    assert_string_equal(run_in(f, NULL, &a, "SHOW SESSION STATUS LIKE 'Ssl_cipher'", NULL, 0), "ok");
+    assert_true(a.result.values[1].len > 0);
+    tide_sql_result_release(&a.result);
+    for (int i = 0; i < 20; i++) { /* more than a record of TLS, both ways */
+        struct tide_sql_value in = {.type = TIDE_SQL_TEXT, .len = 300000, .text = malloc(300000)};
+
+        memset(in.text, 'x', in.len);
+        assert_string_equal(run_in(f, NULL, &a, "SELECT ? AS v", &in, 1), "ok");
+        assert_int_equal(a.result.values[0].len, in.len);
+        tide_sql_result_release(&a.result);
+        free(in.text);
+    }
+}
+
 #define ALONE(name) cmocka_unit_test_setup_teardown(name, set_up_alone, tear_down_alone)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_server, tear_down)
 
@@ -427,6 +453,7 @@ int main(void)
         T(too_many_calls_are_refused),
         T(wrong_logins_and_databases_are_told),
         T(a_server_that_cannot_be_verified_gets_no_password),
+        T(tls_is_verified),
     };
     int failed = cmocka_run_group_tests_name("mysql without a server", alone, NULL, NULL);
 
