@@ -44,9 +44,9 @@ struct tide_sql_driver {
                                    struct tide_err *err);
     struct tide_sql_call *(*end)(struct tide_sql_tx *tx, bool commit, tide_sql_cb *cb, void *arg);
 
-    /* These block. Between begin_sync and end_sync the others of them are part of that transaction;
-     * end_sync(commit) that fails has rolled back. script_sync names the statement at fault by number and
-     * line. */
+    /* These block. Between begin_sync and end_sync the others of them are part of that transaction, and no
+     * other process is in one; end_sync(commit) that fails has rolled back. script_sync names the statement
+     * at fault by number and line. */
     bool (*run_sync)(struct tide_sql_db *db, const struct tide_sql_statement *statement,
                      struct tide_sql_result *result, struct tide_err *err);
     bool (*begin_sync)(struct tide_sql_db *db, struct tide_err *err);

@@ -94,7 +94,8 @@ static bool log_in(struct tide_mysql_conn *conn, const struct tide_mysql_url *ur
         return false;
     conn->id = mysql_thread_id(conn->mysql);
     conn->fd = (int)mysql_get_socket(conn->mysql);
-    /* From here on nothing blocks, but TLS would: the connector leaves the socket as it is for its login. */
+    /* The connector asks not to wait with each read and write, but under TLS, where the socket's mode
+     * decides. */
     return fcntl(conn->fd, F_SETFL, fcntl(conn->fd, F_GETFL) | O_NONBLOCK) == 0;
 }
 

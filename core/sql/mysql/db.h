@@ -53,7 +53,8 @@ struct tide_mysql_db {
     struct tide_sql_call_list waiting; /* for a connection */
     struct tide_sql_call_list in_tx;   /* for that of their transaction */
     struct tide_sql_call_list late;    /* outcome known, callback due at the next turn of the loop */
-    bool asking, closing;
+    bool asking;                       /* in a call of a caller's, in which no callback may run */
+    bool closing;
     /* since a connection could not be opened */
     int64_t failed_ms, retry_ms; /* 0: the last one could */
     int64_t backoff_ms;
@@ -66,7 +67,7 @@ struct tide_mysql_db {
 
 /* ---- pool.c: who runs next ---- */
 
-/* Starts what can be started. `asked`: in a call of the caller's, in which no callback may run. */
+/* Starts what can be started, and tells outcomes, but not while `asking`. */
 void tide_mysql_pump(struct tide_mysql_db *db);
 /* The outcome is known. */
 void tide_mysql_settle(struct tide_mysql_call *call, bool ok, const struct tide_err *err);

@@ -43,9 +43,11 @@ bool tide_mysql_is_refused(unsigned number)
            number == CR_AUTH_PLUGIN_CANNOT_LOAD || number == CR_SSL_CONNECTION_ERROR;
 }
 
+/* A server that has become read-only may be the wrong one by now. */
 bool tide_mysql_is_lost(unsigned number)
 {
-    return number == ER_SERVER_SHUTDOWN || number == ER_CONNECTION_KILLED ||
+    return number == ER_SERVER_SHUTDOWN || number == ER_OPTION_PREVENTS_STATEMENT ||
+           number == ER_CONNECTION_KILLED ||
            (number >= CR_MIN_ERROR && number <= CR_MYSQL_LAST_ERROR && number != CR_PARAMS_NOT_BOUND) ||
            number >= 5000;
 }

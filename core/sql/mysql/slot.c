@@ -44,7 +44,8 @@ static void note_failure(struct tide_mysql_db *db, const struct tide_err *err)
     db->failed_ms = now;
     db->failure = *err;
     db->backoff_ms = backoff < BACKOFF_MAX_MS ? backoff : BACKOFF_MAX_MS;
-    db->retry_ms = now + db->backoff_ms / 2 + rand() % (db->backoff_ms / 2); /* workers don't come together */
+    db->retry_ms = now + db->backoff_ms / 2 +
+                   (int64_t)(uv_hrtime() % (uint64_t)(db->backoff_ms / 2)); /* workers don't come together */
 }
 
 static void note_success(struct tide_mysql_db *db)
