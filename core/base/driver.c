@@ -76,14 +76,34 @@ static void refuse(const char *feature, const struct tide_driver_choice *choices
                  (int)strcspn(url, ":/@ "), url, known);
 }
 
+/* A password with a "/", "@", "?" or "#" of its own cuts the URL in other places than was meant, and its
+ * parts would be taken for a host, and shown as one. So there is one "@", and it ends what is before the
+ * host. */
+static bool check_credentials(const char *feature, const char *url, struct tide_err *err)
+{
+    const char *authority = strstr(url, "://");
+    const char *at = authority ? strrchr(authority, '@') : NULL;
+
+    if (!at || authority + 3 + strcspn(authority + 3, "/?#@") == at)
+        return true;
+    return tide_err_set(
+        err, TIDE_ERR_INVALID, false,
+        "%s: the URL has an @ where none can be; what is special in its user and password must be "
+        "percent-encoded: / is %%2F, @ is %%40, ? is %%3F, # is %%23, : is %%3A, %% is %%25",
+        feature);
+}
+
 const void *tide_driver_find(const char *feature, const struct tide_driver_choice *choices, size_t count,
                              const char *url, struct tide_err *err)
 {
     for (size_t i = 0; i < count; i++) {
         size_t len = strlen(choices[i].scheme);
 
-        if (strncmp(url, choices[i].scheme, len) == 0 && url[len] == ':')
-            return choices[i].driver ? choices[i].driver : load(feature, choices[i].module, err);
+        if (strncmp(url, choices[i].scheme, len) != 0 || url[len] != ':')
+            continue;
+        if (choices[i].module && !check_credentials(feature, url, err))
+            return NULL;
+        return choices[i].driver ? choices[i].driver : load(feature, choices[i].module, err);
     }
     refuse(feature, choices, count, url, err);
     return NULL;

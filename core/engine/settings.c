@@ -357,20 +357,14 @@ void tide_settings_log(const struct tide_settings *settings, struct tide_log *lo
 
 void tide_settings_redact(const char *url, struct tide_buf *out)
 {
-    const char *user = strstr(url, "://");
-    const char *at, *colon;
+    const char *scheme = strchr(url, ':');
+    const char *at = strrchr(url, '@'); /* the last one: a password may hold one that is not encoded */
+    const char *colon = scheme && at > scheme ? memchr(scheme + 1, ':', (size_t)(at - scheme - 1)) : NULL;
 
-    if (user) {
-        user += 3;
-        at = user + strcspn(user, "/?#");
-        while (at > user && *at != '@') /* the last one: a password may hold an unescaped @ */
-            at--;
-        colon = memchr(user, ':', (size_t)(at - user));
-        if (at > user && colon) {
-            tide_buf_append(out, url, (size_t)(colon - url) + 1);
-            tide_buf_puts(out, "***");
-            url = at;
-        }
+    if (colon) {
+        tide_buf_append(out, url, (size_t)(colon - url) + 1);
+        tide_buf_puts(out, "***");
+        url = at;
     }
     tide_buf_puts(out, url);
 }

@@ -57,6 +57,24 @@ static void a_module_that_is_missing_is_named(void **state)
     assert_null(strstr(err.message, "secret"));
 }
 
+static void a_password_must_be_encoded(void **state)
+{
+    static const char *const wrong[] = {"mongodb://me:a/b@host", "mongodb://me:a@b@host",
+                                        "mongodb://me:a?b@host", "mongodb://me:a#b@host",
+                                        "mongodb://host/?user=me@there"};
+    struct tide_err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        err = (struct tide_err){0};
+        assert_null(find(wrong[i], &err));
+        assert_string_equal(err.code, TIDE_ERR_INVALID);
+        assert_non_null(strstr(err.message, "/ is %2F, @ is %40"));
+    }
+    assert_null(find("mongodb://me:a%40b@host/?x=y", &err));
+    assert_string_equal(err.code, TIDE_ERR_UNAVAILABLE); /* it went as far as the module */
+}
+
 static void the_location_follows_the_scheme(void **state)
 {
     (void)state;
@@ -73,6 +91,7 @@ int main(void)
         cmocka_unit_test(the_scheme_chooses),
         cmocka_unit_test(an_unknown_scheme_is_told_without_its_password),
         cmocka_unit_test(a_module_that_is_missing_is_named),
+        cmocka_unit_test(a_password_must_be_encoded),
         cmocka_unit_test(the_location_follows_the_scheme),
     };
 

@@ -367,7 +367,9 @@ static void redacts_passwords(void **state)
     static const char *const cases[][2] = {
         {"mysql://u:secret@db/auth", "mysql://u:***@db/auth"},
         {"amqps://u:a@b@host/%2f", "amqps://u:***@host/%2f"},
-        {"mongodb://mongo:27017/?x=a:b@c", "mongodb://mongo:27017/?x=a:b@c"},
+        {"mysql://u:a/b?c#d@x@host/auth", "mysql://u:***@host/auth"},
+        {"mysql:/u:secret@host/auth", "mysql:/u:***@host/auth"},
+        {"mongodb://mongo:27017/?x=a", "mongodb://mongo:27017/?x=a"},
         {"smtp://user@host", "smtp://user@host"},
         {"sqlite:data/auth.db", "sqlite:data/auth.db"},
     };
