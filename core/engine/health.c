@@ -27,19 +27,26 @@ struct tide_health {
     char found[TIDE_BACKENDS][TIDE_HEALTH_PROBLEM_LEN];
 };
 
+static bool is_there(const struct tide_services *services, int backend)
+{
+    const void *const all[TIDE_BACKENDS] = {services->sql, services->queue, services->blob, services->mail};
+
+    return all[backend] != NULL;
+}
+
 /* ---- on the pool's thread ---- */
 
 static bool ask(const struct tide_services *services, int backend, struct tide_err *err)
 {
     switch (backend) {
     case TIDE_BACKEND_SQL:
-        return !services->sql || tide_sql_ready(services->sql, err);
+        return tide_sql_ready(services->sql, err);
     case TIDE_BACKEND_QUEUE:
-        return !services->queue || tide_queue_broker_ready(services->queue, err);
+        return tide_queue_broker_ready(services->queue, err);
     case TIDE_BACKEND_BLOB:
-        return !services->blob || tide_blob_store_ready(services->blob, err);
+        return tide_blob_store_ready(services->blob, err);
     default:
-        return !services->mail || tide_mailer_ready(services->mail, err);
+        return tide_mailer_ready(services->mail, err);
     }
 }
 
@@ -56,7 +63,7 @@ static void work(struct tide_job *job)
     for (int i = 0; i < TIDE_BACKENDS; i++) {
         atomic_store(&health->asked, i);
         health->found[i][0] = '\0';
-        if (!ask(&health->services, i, &err))
+        if (is_there(&health->services, i) && !ask(&health->services, i, &err))
             snprintf(health->found[i], sizeof health->found[i], "%s", err.message);
     }
 }
@@ -65,10 +72,13 @@ static void work(struct tide_job *job)
 
 static void tell(struct tide_health *health, int backend, const char *problem)
 {
+    char before[TIDE_HEALTH_PROBLEM_LEN];
+
     if (health->stopped || strcmp(health->problems[backend], problem) == 0)
         return;
+    snprintf(before, sizeof before, "%s", health->problems[backend]);
     snprintf(health->problems[backend], sizeof health->problems[backend], "%s", problem);
-    health->changed(health->arg, backend, health->problems[backend]);
+    health->changed(health->arg, backend, health->problems[backend], before);
 }
 
 static void done(struct tide_job *job)
@@ -118,8 +128,11 @@ struct tide_health *tide_health_start(const struct tide_services *services, tide
     }
     uv_timer_init(services->loop, health->timer);
     health->timer->data = health;
-    uv_timer_start(health->timer, on_tick, CHECK_MS, CHECK_MS);
+    uv_timer_start(health->timer, on_tick, 0, CHECK_MS);
     uv_unref((uv_handle_t *)health->timer);
+    for (int i = 0; i < TIDE_BACKENDS; i++)
+        if (is_there(services, i))
+            tell(health, i, TIDE_HEALTH_UNASKED);
     return health;
 }
 

@@ -14,13 +14,15 @@ extern const char *const tide_backend_names[TIDE_BACKENDS]; /* "sql", ... */
 
 #define TIDE_HEALTH_PROBLEM_LEN 320 /* as an error's message */
 
-/* problem "": it answers (again). */
-typedef void tide_health_cb(void *arg, int backend, const char *problem);
+#define TIDE_HEALTH_UNASKED "it was not asked yet"
+
+/* problem "": it answers. `before`: the problem until now. Both are texts of the backend's or UNASKED. */
+typedef void tide_health_cb(void *arg, int backend, const char *problem, const char *before);
 
 struct tide_health;
 
-/* services outlive it; a backend that is NULL is not asked. All of them answer at first: they were opened
- * just now. */
+/* services outlive it; a backend that is NULL is not asked. Inside the call it is told that the others were
+ * not asked yet. */
 struct tide_health *tide_health_start(const struct tide_services *services, tide_health_cb *changed,
                                       void *arg, struct tide_err *err);
 /* Waits for the check that runs. The loop must run once more to close its handles. NULL is ignored. */

@@ -231,7 +231,18 @@ static bool serve(struct hosted *hosted, struct tide_err *err)
     return hosted->server != NULL;
 }
 
-static void on_health(void *arg, int backend, const char *problem)
+static void log_health(const struct worker *worker, int backend, const char *problem, const char *before)
+{
+    bool unasked = strcmp(*problem ? problem : before, TIDE_HEALTH_UNASKED) == 0;
+
+    if (!unasked)
+        tide_log_event(&worker->log, *problem ? TIDE_LOG_ERROR : TIDE_LOG_INFO,
+                       *problem ? "backend does not answer" : "backend answers again",
+                       tide_log_str("backend", tide_backend_names[backend]),
+                       tide_log_str("reason", *problem ? problem : NULL));
+}
+
+static void on_health(void *arg, int backend, const char *problem, const char *before)
 {
     struct worker *worker = arg;
     char line[64 + TIDE_HEALTH_PROBLEM_LEN];
@@ -242,10 +253,7 @@ static void on_health(void *arg, int backend, const char *problem)
         if (*at == '\n')
             *at = ' ';
     tide_control_send(&worker->control, line);
-    tide_log_event(&worker->log, *problem ? TIDE_LOG_ERROR : TIDE_LOG_INFO,
-                   *problem ? "backend does not answer" : "backend answers again",
-                   tide_log_str("backend", tide_backend_names[backend]),
-                   tide_log_str("reason", *problem ? problem : NULL));
+    log_health(worker, backend, problem, before);
 }
 
 static bool start(struct worker *worker, struct tide_buf *report)

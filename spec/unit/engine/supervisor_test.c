@@ -165,6 +165,9 @@ static void spawn(struct engine *engine, const char *workers, const char *grace,
     close(engine->ready[1]);
 }
 
+static void wait_ready(struct engine *engine, int status);
+
+/* Returns when every backend has answered. */
 static void start(struct engine *engine, const char *workers, const char *grace)
 {
     int ports[2];
@@ -175,6 +178,7 @@ static void start(struct engine *engine, const char *workers, const char *grace)
     close(engine->ready[0]);
     engine->web = ports[0];
     engine->admin = ports[1];
+    wait_ready(engine, 200);
 }
 
 /* Waits for the engine's end; its exit code. */

@@ -412,7 +412,7 @@ static void refuses_urls_by_name(void **state)
         {"smtp://hush@127.0.0.1", "come together"},
         {"smtp://u:hush@127.0.0.1:99999", "no URL"},
         {"smtp://", "no URL"},
-        {"smtp://u:%@hush@h", "no URL"},
+        {"smtp://u:%@hush@h", "percent-encoded"},
     };
     struct tide_err err;
 
