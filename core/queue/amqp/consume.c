@@ -456,9 +456,11 @@ static bool receiver_work(struct tide_amqp_link *link, struct tide_err *err)
         struct command *command = list;
 
         list = command->next;
+        tide_amqp_link_gather(link, command->what == ACK);
         ok = obey(receiver, command, ok ? err : &further) && ok;
         free(command);
     }
+    tide_amqp_link_gather(link, false);
     return ok && set_up_all(receiver, err);
 }
 

@@ -2,6 +2,8 @@
 
 #include <amqp_framing.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -103,6 +105,16 @@ static void pause_for(struct tide_amqp_link *link, int64_t ms)
         wait_for(link, -1, left);
 }
 
+void tide_amqp_link_gather(struct tide_amqp_link *link, bool gather)
+{
+    int on = gather;
+
+    if (link->gathering == gather)
+        return;
+    link->gathering = gather;
+    setsockopt(amqp_get_sockfd(link->conn), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+}
+
 /* ---- frames ---- */
 
 static void set_blocked(struct tide_amqp_link *link, bool blocked, amqp_bytes_t reason)
@@ -192,6 +204,7 @@ static bool connect_and_start(struct tide_amqp_link *link, struct tide_err *err)
         return false;
     set_state(link, true, NULL);
     set_busy(link, true);
+    link->gathering = false;
     tide_amqp_known_forget(link->known);
     return tide_amqp_open_channel(link->conn, TIDE_AMQP_TOPOLOGY, err) && link->type->start(link, err);
 }

@@ -37,6 +37,7 @@ struct tide_amqp_link {
     int wake_fd;
     /* the thread's own */
     amqp_connection_state_t conn;
+    bool gathering;
     struct tide_amqp_known *known;
     pthread_mutex_t lock;
     /* under the lock */
@@ -53,6 +54,10 @@ TIDE_WARN_UNUSED bool tide_amqp_link_open(struct tide_amqp_link *link, const str
 /* Ends the thread; waits until it is idle, but not for longer than `ms` and some seconds for the good-bye. */
 void tide_amqp_link_stop(struct tide_amqp_link *link, int64_t ms);
 void tide_amqp_link_release(struct tide_amqp_link *link);
+
+/* On the thread: what is sent meanwhile goes out in full packets, which costs the broker and us less. Not
+ * while an answer is waited for. */
+void tide_amqp_link_gather(struct tide_amqp_link *link, bool gather);
 
 /* Loop thread. There is something to do. */
 void tide_amqp_link_wake(struct tide_amqp_link *link);

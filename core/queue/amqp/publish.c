@@ -251,10 +251,13 @@ static bool send_first(struct tide_amqp_publisher *publisher, struct tide_err *e
 {
     struct tide_amqp_link *link = &publisher->link;
     struct tide_amqp_outgoing *outgoing = publisher->waiting.first;
-    enum tide_amqp_outcome outcome = tide_amqp_ensure(link->conn, link->url, link->known, outgoing->queue,
-                                                      outgoing->place, outgoing->delay_ms, err);
+    enum tide_amqp_outcome outcome;
     int status;
 
+    tide_amqp_link_gather(link, tide_amqp_is_known(link->url, link->known, outgoing->queue, outgoing->place,
+                                                   outgoing->delay_ms));
+    outcome = tide_amqp_ensure(link->conn, link->url, link->known, outgoing->queue, outgoing->place,
+                               outgoing->delay_ms, err);
     if (outcome == TIDE_AMQP_BROKEN)
         return false;
     take(&publisher->waiting, &publisher->waiting.first);
@@ -271,19 +274,30 @@ static bool send_first(struct tide_amqp_publisher *publisher, struct tide_err *e
     return status == AMQP_STATUS_OK || tide_amqp_status(status, "publish", err);
 }
 
-static bool publisher_work(struct tide_amqp_link *link, struct tide_err *err)
+static bool send_waiting(struct tide_amqp_publisher *publisher, struct tide_err *err)
 {
-    struct tide_amqp_publisher *publisher = of(link);
-    bool may_send = take_given(publisher);
-
     for (;;) {
         drop_abandoned(publisher);
-        if (!may_send || !publisher->waiting.first || publisher->flying.count >= WINDOW ||
+        if (!publisher->waiting.first || publisher->flying.count >= WINDOW ||
             publisher->flying.bytes >= WINDOW_BYTES)
             return true;
         if (!send_first(publisher, err))
             return false;
     }
+}
+
+static bool publisher_work(struct tide_amqp_link *link, struct tide_err *err)
+{
+    struct tide_amqp_publisher *publisher = of(link);
+    bool ok;
+
+    if (!take_given(publisher)) {
+        drop_abandoned(publisher);
+        return true;
+    }
+    ok = send_waiting(publisher, err);
+    tide_amqp_link_gather(link, false);
+    return ok;
 }
 
 static int64_t publisher_next_ms(struct tide_amqp_link *link)

@@ -261,6 +261,18 @@ static enum tide_amqp_outcome declare_delay(amqp_connection_state_t conn, const 
     return declare(conn, name, &arguments, err);
 }
 
+bool tide_amqp_is_known(const struct tide_amqp_url *url, struct tide_amqp_known *known, const char *queue,
+                        enum tide_amqp_place place, int64_t delay_ms)
+{
+    char name[TIDE_AMQP_NAME];
+
+    tide_amqp_name(url, queue, TIDE_AMQP_QUEUE, 0, name);
+    if (!is_known(known, name))
+        return false;
+    tide_amqp_name(url, queue, TIDE_AMQP_DELAY, delay_ms, name);
+    return place != TIDE_AMQP_DELAY || is_known(known, name);
+}
+
 enum tide_amqp_outcome tide_amqp_ensure(amqp_connection_state_t conn, const struct tide_amqp_url *url,
                                         struct tide_amqp_known *known, const char *queue,
                                         enum tide_amqp_place place, int64_t delay_ms, struct tide_err *err)

@@ -34,6 +34,9 @@ struct tide_amqp_known *tide_amqp_known_new(void);
 void tide_amqp_known_free(struct tide_amqp_known *known);
 void tide_amqp_known_forget(struct tide_amqp_known *known); /* all: something was missing */
 
+/* Whether tide_amqp_ensure has nothing to ask. */
+bool tide_amqp_is_known(const struct tide_amqp_url *url, struct tide_amqp_known *known, const char *queue,
+                        enum tide_amqp_place place, int64_t delay_ms);
 /* Makes sure that there is such a queue. */
 enum tide_amqp_outcome tide_amqp_ensure(amqp_connection_state_t conn, const struct tide_amqp_url *url,
                                         struct tide_amqp_known *known, const char *queue,
