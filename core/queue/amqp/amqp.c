@@ -204,6 +204,7 @@ static void broker_free(struct broker *broker)
         uv_close((uv_handle_t *)broker->timer, on_closed);
     if (broker->mailbox.async)
         tide_amqp_mailbox_close(&broker->mailbox);
+    tide_amqp_known_free(broker->known);
     tide_amqp_url_release(&broker->url);
     free(broker);
 }
@@ -212,12 +213,15 @@ static bool open_all(struct broker *broker, const char *url, struct tide_err *er
 {
     if (!tide_amqp_url_parse(&broker->url, url, err))
         return false;
-    if (!tide_amqp_mailbox_open(&broker->mailbox, broker->loop) || !start_timer(broker))
+    broker->known = tide_amqp_known_new();
+    if (!broker->known || !tide_amqp_mailbox_open(&broker->mailbox, broker->loop) || !start_timer(broker))
         return tide_err_errno(err, ENOMEM, "queue");
-    broker->publisher = tide_amqp_publisher_open(&broker->url, broker->base.log, &broker->mailbox, err);
+    broker->publisher =
+        tide_amqp_publisher_open(&broker->url, broker->known, broker->base.log, &broker->mailbox, err);
     if (!broker->publisher)
         return false;
-    broker->receiver = tide_amqp_receiver_open(&broker->url, broker->base.log, &broker->mailbox, err);
+    broker->receiver =
+        tide_amqp_receiver_open(&broker->url, broker->known, broker->base.log, &broker->mailbox, err);
     return broker->receiver != NULL;
 }
 

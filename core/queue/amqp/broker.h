@@ -28,6 +28,7 @@ struct broker {
     struct tide_queue_broker base;
     uv_loop_t *loop;
     struct tide_amqp_url url;
+    struct tide_amqp_known *known;
     struct tide_amqp_mailbox mailbox;
     struct tide_amqp_publisher *publisher;
     struct tide_amqp_receiver *receiver;

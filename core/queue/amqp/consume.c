@@ -641,7 +641,7 @@ static const struct tide_amqp_link_type receiver_type = {.role = "consume",
 /* ---- open and close ---- */
 
 struct tide_amqp_receiver *tide_amqp_receiver_open(const struct tide_amqp_url *url,
-                                                   const struct tide_log *log,
+                                                   struct tide_amqp_known *known, const struct tide_log *log,
                                                    struct tide_amqp_mailbox *mailbox, struct tide_err *err)
 {
     struct tide_amqp_receiver *receiver = calloc(1, sizeof *receiver);
@@ -652,7 +652,7 @@ struct tide_amqp_receiver *tide_amqp_receiver_open(const struct tide_amqp_url *u
     }
     receiver->mailbox = mailbox;
     receiver->given_end = &receiver->given;
-    if (tide_amqp_link_open(&receiver->link, &receiver_type, url, log, err))
+    if (tide_amqp_link_open(&receiver->link, &receiver_type, url, known, log, err))
         return receiver;
     free(receiver);
     return NULL;

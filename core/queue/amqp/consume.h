@@ -33,7 +33,7 @@ struct tide_amqp_subscriber {
 };
 
 struct tide_amqp_receiver *tide_amqp_receiver_open(const struct tide_amqp_url *url,
-                                                   const struct tide_log *log,
+                                                   struct tide_amqp_known *known, const struct tide_log *log,
                                                    struct tide_amqp_mailbox *mailbox, struct tide_err *err);
 /* What was settled before is done, if the broker is there. Subscriptions that are left are freed. */
 void tide_amqp_receiver_close(struct tide_amqp_receiver *receiver);

@@ -271,14 +271,14 @@ static void *run(void *arg)
 
 void tide_amqp_link_release(struct tide_amqp_link *link)
 {
-    tide_amqp_known_free(link->known);
     if (link->wake_fd >= 0)
         close(link->wake_fd);
     pthread_mutex_destroy(&link->lock);
 }
 
 bool tide_amqp_link_open(struct tide_amqp_link *link, const struct tide_amqp_link_type *type,
-                         const struct tide_amqp_url *url, const struct tide_log *log, struct tide_err *err)
+                         const struct tide_amqp_url *url, struct tide_amqp_known *known,
+                         const struct tide_log *log, struct tide_err *err)
 {
     int failed = 0;
 
@@ -289,11 +289,9 @@ bool tide_amqp_link_open(struct tide_amqp_link *link, const struct tide_amqp_lin
     link->since_ms = tide_clock_monotonic_ms();
     tide_err_set(&link->err, TIDE_ERR_UNAVAILABLE, true, "queue: %s: not connected yet", url->shown);
     pthread_mutex_init(&link->lock, NULL);
-    link->known = tide_amqp_known_new();
+    link->known = known;
     link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!link->known)
-        failed = ENOMEM;
-    else if (link->wake_fd < 0)
+    if (link->wake_fd < 0)
         failed = errno;
     else
         failed = pthread_create(&link->thread, NULL, run, link);

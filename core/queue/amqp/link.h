@@ -38,7 +38,7 @@ struct tide_amqp_link {
     /* the thread's own */
     amqp_connection_state_t conn;
     bool gathering;
-    struct tide_amqp_known *known;
+    struct tide_amqp_known *known; /* shared */
     pthread_mutex_t lock;
     /* under the lock */
     bool up, blocked, stopping;
@@ -49,8 +49,8 @@ struct tide_amqp_link {
 };
 
 TIDE_WARN_UNUSED bool tide_amqp_link_open(struct tide_amqp_link *link, const struct tide_amqp_link_type *type,
-                                          const struct tide_amqp_url *url, const struct tide_log *log,
-                                          struct tide_err *err);
+                                          const struct tide_amqp_url *url, struct tide_amqp_known *known,
+                                          const struct tide_log *log, struct tide_err *err);
 /* Ends the thread; waits until it is idle, but not for longer than `ms` and some seconds for the good-bye. */
 void tide_amqp_link_stop(struct tide_amqp_link *link, int64_t ms);
 void tide_amqp_link_release(struct tide_amqp_link *link);

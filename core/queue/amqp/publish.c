@@ -408,6 +408,7 @@ static const struct tide_amqp_link_type publisher_type = {.role = "publish",
 /* ---- open and close ---- */
 
 struct tide_amqp_publisher *tide_amqp_publisher_open(const struct tide_amqp_url *url,
+                                                     struct tide_amqp_known *known,
                                                      const struct tide_log *log,
                                                      struct tide_amqp_mailbox *mailbox, struct tide_err *err)
 {
@@ -422,7 +423,7 @@ struct tide_amqp_publisher *tide_amqp_publisher_open(const struct tide_amqp_url 
     list_init(&publisher->given);
     list_init(&publisher->waiting);
     list_init(&publisher->flying);
-    if (tide_amqp_link_open(&publisher->link, &publisher_type, url, log, err))
+    if (tide_amqp_link_open(&publisher->link, &publisher_type, url, known, log, err))
         return publisher;
     free(publisher);
     return NULL;

@@ -38,6 +38,7 @@ struct tide_amqp_outgoing {
 };
 
 struct tide_amqp_publisher *tide_amqp_publisher_open(const struct tide_amqp_url *url,
+                                                     struct tide_amqp_known *known,
                                                      const struct tide_log *log,
                                                      struct tide_amqp_mailbox *mailbox, struct tide_err *err);
 /* What is not confirmed has failed; its callbacks run in here. */

@@ -1,5 +1,6 @@
 #include "queue/amqp/topology.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,8 @@ void tide_amqp_name(const struct tide_amqp_url *url, const char *queue, enum tid
 /* ---- what is known to be there ---- */
 
 struct tide_amqp_known {
+    pthread_mutex_t declaring; /* held by who declares */
+    pthread_mutex_t lock;      /* of the entries */
     struct entry {
         char name[TIDE_AMQP_NAME];
         int64_t until_ms;
@@ -53,18 +56,29 @@ struct tide_amqp_known {
 
 struct tide_amqp_known *tide_amqp_known_new(void)
 {
-    return calloc(1, sizeof(struct tide_amqp_known));
+    struct tide_amqp_known *known = calloc(1, sizeof *known);
+
+    if (known) {
+        pthread_mutex_init(&known->declaring, NULL);
+        pthread_mutex_init(&known->lock, NULL);
+    }
+    return known;
 }
 
 void tide_amqp_known_forget(struct tide_amqp_known *known)
 {
+    pthread_mutex_lock(&known->lock);
     known->count = 0;
+    pthread_mutex_unlock(&known->lock);
 }
 
 void tide_amqp_known_free(struct tide_amqp_known *known)
 {
-    if (known)
-        free(known->entries);
+    if (!known)
+        return;
+    pthread_mutex_destroy(&known->declaring);
+    pthread_mutex_destroy(&known->lock);
+    free(known->entries);
     free(known);
 }
 
@@ -78,13 +92,18 @@ static struct entry *find(struct tide_amqp_known *known, const char *name)
 
 static bool is_known(struct tide_amqp_known *known, const char *name)
 {
-    struct entry *entry = find(known, name);
+    const struct entry *entry;
+    bool is;
 
-    return entry && tide_clock_monotonic_ms() < entry->until_ms;
+    pthread_mutex_lock(&known->lock);
+    entry = find(known, name);
+    is = entry && tide_clock_monotonic_ms() < entry->until_ms;
+    pthread_mutex_unlock(&known->lock);
+    return is;
 }
 
 /* Without memory it is declared more often. */
-static void remember(struct tide_amqp_known *known, const char *name, enum tide_amqp_place place)
+static struct entry *find_or_add(struct tide_amqp_known *known, const char *name)
 {
     struct entry *entry = find(known, name);
 
@@ -93,14 +112,26 @@ static void remember(struct tide_amqp_known *known, const char *name, enum tide_
         struct entry *more = cap <= MAX_KNOWN ? realloc(known->entries, cap * sizeof *more) : NULL;
 
         if (!more)
-            return;
+            return NULL;
         known->entries = more;
         known->cap = cap;
     }
     if (!entry)
         entry = &known->entries[known->count++];
-    snprintf(entry->name, sizeof entry->name, "%s", name);
-    entry->until_ms = place == TIDE_AMQP_DELAY ? tide_clock_monotonic_ms() + AGAIN_MS : INT64_MAX;
+    return entry;
+}
+
+static void remember(struct tide_amqp_known *known, const char *name, enum tide_amqp_place place)
+{
+    struct entry *entry;
+
+    pthread_mutex_lock(&known->lock);
+    entry = find_or_add(known, name);
+    if (entry) {
+        snprintf(entry->name, sizeof entry->name, "%s", name);
+        entry->until_ms = place == TIDE_AMQP_DELAY ? tide_clock_monotonic_ms() + AGAIN_MS : INT64_MAX;
+    }
+    pthread_mutex_unlock(&known->lock);
 }
 
 /* ---- arguments ---- */
@@ -273,9 +304,11 @@ bool tide_amqp_is_known(const struct tide_amqp_url *url, struct tide_amqp_known 
     return place != TIDE_AMQP_DELAY || is_known(known, name);
 }
 
-enum tide_amqp_outcome tide_amqp_ensure(amqp_connection_state_t conn, const struct tide_amqp_url *url,
-                                        struct tide_amqp_known *known, const char *queue,
-                                        enum tide_amqp_place place, int64_t delay_ms, struct tide_err *err)
+/* What another thread declared while this one waited is known by now. */
+static enum tide_amqp_outcome declare_unknown(amqp_connection_state_t conn, const struct tide_amqp_url *url,
+                                              struct tide_amqp_known *known, const char *queue,
+                                              enum tide_amqp_place place, int64_t delay_ms,
+                                              struct tide_err *err)
 {
     char name[TIDE_AMQP_NAME];
     enum tide_amqp_outcome outcome;
@@ -297,4 +330,18 @@ enum tide_amqp_outcome tide_amqp_ensure(amqp_connection_state_t conn, const stru
         remember(known, name, TIDE_AMQP_DELAY);
     }
     return TIDE_AMQP_DONE;
+}
+
+enum tide_amqp_outcome tide_amqp_ensure(amqp_connection_state_t conn, const struct tide_amqp_url *url,
+                                        struct tide_amqp_known *known, const char *queue,
+                                        enum tide_amqp_place place, int64_t delay_ms, struct tide_err *err)
+{
+    enum tide_amqp_outcome outcome;
+
+    if (tide_amqp_is_known(url, known, queue, place, delay_ms))
+        return TIDE_AMQP_DONE;
+    pthread_mutex_lock(&known->declaring);
+    outcome = declare_unknown(conn, url, known, queue, place, delay_ms, err);
+    pthread_mutex_unlock(&known->declaring);
+    return outcome;
 }

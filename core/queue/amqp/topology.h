@@ -28,7 +28,8 @@ int64_t tide_amqp_round_delay(int64_t ms);
 void tide_amqp_name(const struct tide_amqp_url *url, const char *queue, enum tide_amqp_place place,
                     int64_t delay_ms, char out[TIDE_AMQP_NAME]);
 
-/* What was declared on one connection is remembered, delays for some minutes. */
+/* What was declared is remembered, delays for some minutes. Any thread; one at a time declares: a quorum
+ * queue that two declare at once can take RabbitMQ 3.10 many seconds. */
 struct tide_amqp_known;
 struct tide_amqp_known *tide_amqp_known_new(void);
 void tide_amqp_known_free(struct tide_amqp_known *known);
