@@ -60,7 +60,8 @@ start_publishing() {
     (
         number=1000
         while true; do
-            publish $((number += 1)) >>"$work/published" &
+            ((number += 1))
+            publish "$number" >>"$work/published" &
             sleep 0.1
         done
     ) &
@@ -75,9 +76,9 @@ stop_publishing() {
 
 accepted() { awk '$2 == 202 { print $1 }' "$work/published" | sort; }
 # begun, ended: a number for each time
-begun() { grep -F '"work begins"' "$work/engine.log" | jq -r '.fields.number // .number'; }
-ended() { grep -F '"work ends"' "$work/engine.log" | jq -r '.fields.number // .number'; }
-redelivered() { grep -F '"work begins"' "$work/engine.log" | jq -r 'select((.fields.attempt // .attempt) > 1) | .number'; }
+begun() { grep -F '"work begins"' "$work/engine.log" | jq -r .fields.number; }
+ended() { grep -F '"work ends"' "$work/engine.log" | jq -r .fields.number; }
+redelivered() { grep -F '"work begins"' "$work/engine.log" | jq -r 'select(.fields.attempt > 1) | .fields.number'; }
 has_accepted_more_than() { (($(accepted | wc -l) > $1)); }
 has_ended_more_than() { (($(ended | wc -l) > $1)); }
 lost() { comm -23 <(accepted | sort -u) <(ended | sort -u); }

@@ -20,7 +20,7 @@ struct fixture {
     uv_loop_t loop;
     int files;
     struct tide_queue_broker *broker;
-    char dir[64], path[96], url[600], queue[40];
+    char dir[64], path[96], url[800], queue[40];
 };
 
 /* What a consumer was given and what it does with it at once: NULL keeps it. */
