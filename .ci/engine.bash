@@ -2,6 +2,7 @@
 # engine_start sets $gateway, $auth, $admin (URLs) and $engine_pid; the caller stops it, best by a trap on EXIT.
 # PROFILE=cluster uses the servers whose URLs are in the environment (spec/servers), else the backends are embedded.
 : "${BUILD:=build}"
+: "${PROFILE:=embedded}"
 : "${SLOWNESS:=1}" # limits of time are this many times longer: .ci/sanitize sets it
 engine_pid=
 backends=() # NAME=VALUE
@@ -30,7 +31,7 @@ engine_ports() {
 engine_backends() {
     scratch=tidemill_e2e_$$_$RANDOM
     backends=()
-    if [[ ${PROFILE:-embedded} != cluster ]]; then return 0; fi
+    if [[ $PROFILE != cluster ]]; then return 0; fi
     mapfile -t backends < <(python3 -B spec/servers scratch "$scratch")
     if ((${#backends[@]} == 0)); then
         echo "PROFILE=cluster needs AMQP_URL, MYSQL_URL, MONGODB_URL and SMTP_URL: see spec/servers" >&2

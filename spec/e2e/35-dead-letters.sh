@@ -8,7 +8,7 @@ need "an upload is 202" upload "$BUILD/media/clip-7s.mp4"
 check "its job ends" until_true 60 has_ended "$job"
 check "in ERROR with the code too_long" test "$(field '.state + " " + .code')" = "ERROR too_long"
 check "without a percent" test "$(jq 'has("percent")' "$work/body")" = false
-check "the queue has one dead letter" test "$(queue list --json | jq -c '.[] | select(.queue == "video") | [.ready, .delayed, .leased, .dead]')" = "[0,0,0,1]"
+check "the queue has one dead letter" test "$(queue list --json | jq -c '.[] | select(.queue == "video") | [.ready, .delayed, .dead]')" = "[0,0,1]"
 check "it tells the message and why" test "$(queue show video --json | jq -c '.[0] | [.code, (.payload | fromjson? // .).video_fid]')" = "[\"too_long\",\"$job\"]"
 need "the engine stops" engine_stop
 need "it starts again, for longer ones" engine_spawn "$work"

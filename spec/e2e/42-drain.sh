@@ -10,9 +10,13 @@ for i in 1 2 3 4; do
         -F "file=@$BUILD/media/clip-7s.mp4" "$gateway/upload" >"$work/status.$i" &
     slow[i]=$!
 done
-under_way() { (($(find "$work"/status.* -empty | wc -l) == 4)) && (($(upload_files) == 4)); }
-upload_files() {
+under_way() { (($(find "$work"/status.* -empty | wc -l) == 4)) && (($(uploads) == 4)); }
+uploads() { # that have reached the handler
     local pid
+    if [[ $PROFILE == cluster ]]; then
+        curl -sS "$admin/metrics" | awk '/^tidemill_http_connections\{.*"gateway"/ { n += $2 } END { print n + 0 }'
+        return
+    fi
     for pid in $(cat "/proc/$engine_pid/task/$engine_pid/children"); do readlink "/proc/$pid/fd/"* 2>/dev/null; done |
         grep -c '/blobs/\.tmp/'
 }

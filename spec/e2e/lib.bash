@@ -99,7 +99,7 @@ until_true() {
 
 has_ended() { [[ $(state "$1") =~ ^(COMPLETE|ERROR|CANCELED)$ ]]; }
 maildir=${SMTP_MAILDIR:-}
-if [[ ${PROFILE:-embedded} != cluster ]]; then maildir=$work/data/mail; fi
+if [[ $PROFILE != cluster ]]; then maildir=$work/data/mail; fi
 touch "$work/began" # an SMTP server has mail of others, too
 mails() { find "$maildir/new" -type f -newer "$work/began" 2>/dev/null; }
 mail_count() { (($(mails | wc -l) == $1)); }
@@ -110,7 +110,7 @@ tidemill() { env TIDEMILL_DATA="$work/data" "${backends[@]}" "$BUILD/tidemill" "
 queued() { tidemill queue list --json | jq "[.[] | $(printf '.%s + ' "$@") 0] | add // 0"; }
 # How many files a bucket has.
 files_in() {
-    if [[ ${PROFILE:-embedded} == cluster ]]; then
+    if [[ $PROFILE == cluster ]]; then
         python3 -B spec/servers files "$scratch" "$1" | cut -d ' ' -f 1
     else
         find "$work/data/blobs/$1" -type f 2>/dev/null | wc -l
