@@ -176,9 +176,14 @@ static bool refused(const char *token, int why, struct tide_err *err)
 /* A claim that is a number goes to *value. False when it is absent; NaN when it is something else. */
 static bool number_claim(jwt_t *jwt, const char *name, double *value)
 {
-    char *text = jwt_get_grants_json(jwt, name);
-    char *end;
+    long integer = jwt_get_grant_int(jwt, name); /* 0 for what is no integer, too */
+    char *text, *end;
 
+    if (integer > 0) {
+        *value = (double)integer;
+        return true;
+    }
+    text = jwt_get_grants_json(jwt, name);
     if (!text)
         return false;
     *value = strtod(text, &end);
@@ -203,16 +208,14 @@ static bool check_times(jwt_t *jwt, const struct tide_jwt_expect *expect, struct
     return true;
 }
 
-/* Is the JSON string `item` (with its quotes) `json` itself or one of the strings in the array `json`? The
- * decoder wrote both in one canonical form, so bytes can be compared. */
+/* Is the JSON string `item` (with its quotes) one of the strings in the array `json`? The decoder wrote both
+ * in one canonical form, so bytes can be compared. */
 static bool json_has_string(const char *json, const char *item)
 {
     size_t item_len = strlen(item);
     const char *p = json, *start;
     int depth = 0;
 
-    if (*p == '"')
-        return strcmp(p, item) == 0;
     for (; *p; p++) {
         if (*p == '[' || *p == '{') {
             depth++;
@@ -232,7 +235,14 @@ static bool json_has_string(const char *json, const char *item)
     return false;
 }
 
-static bool string_claim_is(jwt_t *jwt, const char *name, const char *want, bool list)
+static bool string_claim_is(jwt_t *jwt, const char *name, const char *want)
+{
+    const char *text = jwt_get_grant(jwt, name); /* NULL for what is no string */
+
+    return text && strcmp(text, want) == 0;
+}
+
+static bool list_claim_has(jwt_t *jwt, const char *name, const char *want)
 {
     char *json = jwt_get_grants_json(jwt, name);
     struct tide_buf item;
@@ -240,7 +250,7 @@ static bool string_claim_is(jwt_t *jwt, const char *name, const char *want, bool
 
     tide_buf_init(&item, TIDE_JWT_MAX_TOKEN);
     if (json && tide_buf_json(&item, want, strlen(want)))
-        ok = list ? json_has_string(json, item.data) : strcmp(json, item.data) == 0;
+        ok = json_has_string(json, item.data);
     tide_buf_release(&item);
     free(json);
     return ok;
@@ -248,9 +258,10 @@ static bool string_claim_is(jwt_t *jwt, const char *name, const char *want, bool
 
 static bool check_parties(jwt_t *jwt, const struct tide_jwt_expect *expect, struct tide_err *err)
 {
-    if (expect->issuer && !string_claim_is(jwt, "iss", expect->issuer, false))
+    if (expect->issuer && !string_claim_is(jwt, "iss", expect->issuer))
         return tide_err_set(err, TIDE_ERR_DENIED, false, "token: from another issuer (iss)");
-    if (expect->audience && !string_claim_is(jwt, "aud", expect->audience, true))
+    if (expect->audience && !string_claim_is(jwt, "aud", expect->audience) &&
+        !list_claim_has(jwt, "aud", expect->audience))
         return tide_err_set(err, TIDE_ERR_DENIED, false, "token: for another audience (aud)");
     return true;
 }

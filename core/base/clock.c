@@ -49,5 +49,10 @@ void tide_clock_format(int64_t wall_ms, char out[25])
     put_digits(out + 13, tm.tm_hour, 2);
     put_digits(out + 16, tm.tm_min, 2);
     put_digits(out + 19, tm.tm_sec, 2);
-    put_digits(out + 23, (int)(wall_ms % 1000), 3);
+    tide_clock_format_ms(wall_ms, out);
+}
+
+void tide_clock_format_ms(int64_t wall_ms, char text[25])
+{
+    put_digits(text + 23, (int)(wall_ms % 1000), 3);
 }

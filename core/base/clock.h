@@ -12,5 +12,7 @@ void tide_clock_advance_ms(int64_t ms);
 
 /* Writes RFC 3339 UTC with milliseconds, "2026-11-23T23:57:58.123Z", into out. */
 void tide_clock_format(int64_t wall_ms, char out[25]);
+/* Makes `text`, which holds a time of the same second, into that of wall_ms. */
+void tide_clock_format_ms(int64_t wall_ms, char text[25]);
 
 #endif

@@ -19,6 +19,14 @@
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const level_colors[] = {"\033[2m", "\033[32m", "\033[33m", "\033[31m"};
 
+struct tide_log_batch {
+    pthread_mutex_t lock;
+    size_t limit; /* bytes of a write */
+    struct tide_buf lines;
+    int64_t second; /* that `time` is in */
+    char time[25];
+};
+
 void tide_log_init(struct tide_log *log, int fd, enum tide_log_format format, enum tide_log_level level,
                    const char *process)
 {
@@ -115,13 +123,11 @@ static void put_all(struct tide_buf *buf, const char *text, ...)
     va_end(args);
 }
 
-static void format_json(const struct tide_log *log, struct tide_buf *buf, const char *level,
+static void format_json(const struct tide_log *log, struct tide_buf *buf, const char *time, const char *level,
                         const char *event, const struct tide_log_field *fields, size_t count)
 {
-    char time[25];
     size_t i;
 
-    tide_clock_format(tide_clock_now_ms(), time);
     put_all(buf, "{\"time\":\"", time, "\",\"level\":\"", level, "\",\"process\":\"", log->process,
             "\",\"event\":", (char *)NULL);
     tide_buf_json(buf, event, strlen(event));
@@ -134,13 +140,12 @@ static void format_json(const struct tide_log *log, struct tide_buf *buf, const 
     tide_buf_puts(buf, "}\n");
 }
 
-static void format_human(const struct tide_log *log, struct tide_buf *buf, enum tide_log_level level,
-                         const char *event, const struct tide_log_field *fields, size_t count)
+static void format_human(const struct tide_log *log, struct tide_buf *buf, const char *time,
+                         enum tide_log_level level, const char *event, const struct tide_log_field *fields,
+                         size_t count)
 {
-    char time[25];
     size_t i;
 
-    tide_clock_format(tide_clock_now_ms(), time);
     tide_buf_printf(buf, "%.12s %s%-5s%s %s", time + 11, log->color ? level_colors[level] : "",
                     level_names[level], log->color ? "\033[0m" : "", event);
     for (i = 0; i < count; i++) {
@@ -154,20 +159,21 @@ static void format_human(const struct tide_log *log, struct tide_buf *buf, enum 
 }
 
 /* Appends one line. */
-static void put_event(const struct tide_log *log, struct tide_buf *buf, enum tide_log_level level,
-                      const char *event, const struct tide_log_field *fields, size_t count)
+static void put_event(const struct tide_log *log, struct tide_buf *buf, const char *time,
+                      enum tide_log_level level, const char *event, const struct tide_log_field *fields,
+                      size_t count)
 {
     size_t before = buf->len;
 
     tide_buf_reserve(buf, USUAL_EVENT);
     if (log->json)
-        format_json(log, buf, level_names[level], event, fields, count);
+        format_json(log, buf, time, level_names[level], event, fields, count);
     else
-        format_human(log, buf, level, event, fields, count);
+        format_human(log, buf, time, level, event, fields, count);
     if (buf->overflow) {
         buf->overflow = false;
         buf->len = before;
-        format_json(log, buf, level_names[level], "log event over 64 KiB dropped", NULL, 0);
+        format_json(log, buf, time, level_names[level], "log event over 64 KiB dropped", NULL, 0);
     }
 }
 
@@ -182,23 +188,19 @@ void tide_log_write(const struct tide_log *log, enum tide_log_level level, const
                     const struct tide_log_field *fields, size_t count)
 {
     struct tide_buf buf;
+    char time[25];
 
     if (!log || level < log->level)
         return;
     tide_buf_init(&buf, MAX_EVENT);
-    put_event(log, &buf, level, event, fields, count);
+    tide_clock_format(tide_clock_now_ms(), time);
+    put_event(log, &buf, time, level, event, fields, count);
     tide_log_flush(log);
     put_out(log, buf.data, buf.len);
     tide_buf_release(&buf);
 }
 
 /* ---- gathered lines ---- */
-
-struct tide_log_batch {
-    pthread_mutex_t lock;
-    size_t limit; /* bytes of a write */
-    struct tide_buf lines;
-};
 
 /* What is longer than PIPE_BUF may mix in a pipe with what other processes write; in a file it does not. */
 static size_t write_limit(int fd)
@@ -251,6 +253,18 @@ void tide_log_batch_free(struct tide_log *log)
     log->batch = NULL;
 }
 
+static const char *batch_time(struct tide_log_batch *batch)
+{
+    int64_t now = tide_clock_now_ms();
+
+    if (now / 1000 == batch->second)
+        tide_clock_format_ms(now, batch->time);
+    else
+        tide_clock_format(now, batch->time);
+    batch->second = now / 1000;
+    return batch->time;
+}
+
 void tide_log_gather(const struct tide_log *log, enum tide_log_level level, const char *event,
                      const struct tide_log_field *fields, size_t count)
 {
@@ -266,7 +280,7 @@ void tide_log_gather(const struct tide_log *log, enum tide_log_level level, cons
     lines = &log->batch->lines;
     pthread_mutex_lock(&log->batch->lock);
     before = lines->len;
-    put_event(log, lines, level, event, fields, count);
+    put_event(log, lines, batch_time(log->batch), level, event, fields, count);
     if (lines->len > log->batch->limit)
         flush(log, before);
     if (lines->len > log->batch->limit)
