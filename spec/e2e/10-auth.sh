@@ -31,7 +31,7 @@ for bad in "Basic ***" "Basic bm9jb2xvbg==" "Bearer $good" Basic nonsense; do
     check "the header '${bad:0:18}' is 400 with the reason" says 400 "holds no Basic credentials"
 done
 request -X POST "$auth/login" -u $'\xff\xfe:\xff'
-check "bytes that are no text are a wrong password" is_problem 401
+check "bytes that are no text are 400 with the reason" says 400 "not UTF-8"
 login "$user" "$password"
 
 # ---- the claims of a token ----
