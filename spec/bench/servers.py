@@ -100,7 +100,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def engine(work, *options, workers=None, cpu=None, scripts=None, pause=0.01, env=None):
+def engine(work, *options, workers=None, cpu=None, scripts=None, pause=0.01, env=None, ready="/readyz"):
     """tidemill run. `url` is the gateway's; with `scripts` it runs these bundles instead, each in `urls`."""
     own = env or {}
     bundles = [path.name for path in sorted(scripts.iterdir())] if scripts else ["gateway", "auth"]
@@ -119,7 +119,7 @@ def engine(work, *options, workers=None, cpu=None, scripts=None, pause=0.01, env
         options = (*options, "--workers", workers)
     log = work / "engine.log"
     with running(pinned([ENGINE, "run", *options], cpu), env, log) as process:
-        wait_ready(process, ports["admin"], "/readyz", log, pause)
+        wait_ready(process, ports["admin"], ready, log, pause)
         server = Server(process, ports[bundles[0]])
         server.urls, server.log, server.data = urls, log, work / "data"
         yield server

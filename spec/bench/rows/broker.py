@@ -68,8 +68,9 @@ def run():
         post.write_text('wrk.method = "POST"\n')
         pika = [PYTHON, HERE / "peers/pika_peer.py"]
 
-        def here():
-            return engine(work, "--log-level", "warn", workers=1, scripts=HERE / "scripts-amqp", env={"TIDEMILL_QUEUE": url + options})
+        def here(ready="/readyz"):
+            return engine(work, "--log-level", "warn", workers=1, scripts=HERE / "scripts-amqp", env={"TIDEMILL_QUEUE": url + options},
+                          ready=ready)
 
         with here() as server:
             urllib.request.urlopen(server.url + "/publish", data=b"", timeout=20).read()  # the queues are there
@@ -79,7 +80,7 @@ def run():
 
         def consume_here():
             output_of(raw, "publish", url, incoming, MESSAGES, WINDOW)
-            with here() as server:
+            with here("/healthz") as server: # before it is connected, and begins
                 return consume_rate(server)
 
         consume = rounds(ROUNDS, here=consume_here, c=lambda: output_of(raw, "consume", url, out, MESSAGES, WINDOW),
