@@ -4,28 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* The byte that %XX at text stands for, or -1. */
-static int escaped_byte(const char *text, size_t left)
-{
-    int high, low;
-
-    if (left < 3)
-        return -1;
-    high = hex_digit(text[1]);
-    low = hex_digit(text[2]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
+#include "base/percent.h"
 
 bool tide_url_decode(const char *text, size_t len, enum tide_url_part part, char *out, struct tide_err *err)
 {
@@ -36,7 +15,7 @@ bool tide_url_decode(const char *text, size_t len, enum tide_url_part part, char
         unsigned char c = (unsigned char)text[i];
 
         if (c == '%') {
-            byte = escaped_byte(text + i, len - i);
+            byte = tide_percent_byte(text + i, len - i);
             if (byte <= 0)
                 return tide_err_set(err, TIDE_ERR_INVALID, false,
                                     byte ? "URL: '%%' without two hex digits" : "URL: %%00 is not allowed");

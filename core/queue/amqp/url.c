@@ -1,11 +1,11 @@
 #include "queue/amqp/url.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/percent.h"
 #include "base/unit.h"
 
 #define CA_FILE "/etc/ssl/certs/ca-certificates.crt"
@@ -18,32 +18,9 @@ static bool refuse(struct tide_err *err, const char *what)
 
 /* ---- parts ---- */
 
-static int hex(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
-/* Decodes in place; false for a '%' without two digits, or for a NUL. */
 static bool decode(char *text)
 {
-    char *out = text;
-
-    for (; *text; text++, out++) {
-        *out = *text;
-        if (*text != '%')
-            continue;
-        if (hex(text[1]) < 0 || hex(text[2]) < 0)
-            return false;
-        *out = (char)(hex(text[1]) * 16 + hex(text[2]));
-        if (*out == '\0')
-            return false;
-        text += 2;
-    }
-    *out = '\0';
-    return true;
+    return tide_percent_decode(text, strlen(text), text);
 }
 
 /* Ends *text at the first of `marks` and returns what is behind it, NULL when there is none. */
@@ -176,20 +153,18 @@ static bool read_parameters(struct tide_amqp_url *url, char *query, struct tide_
 
 /* ---- the whole ---- */
 
-/* The last '@' ends the user's part: a password may hold an unescaped one. */
 static bool read_user(struct tide_amqp_url *url, char **at)
 {
-    char *end = strrchr(*at, '@'), *password;
+    char *user = *at, *host = cut(user, "@"), *password;
 
-    if (!end)
+    if (!host)
         return true;
-    *end = '\0';
-    password = cut(*at, ":");
-    if (!password || !decode(*at) || !decode(password))
+    password = cut(user, ":");
+    if (!password || !decode(user) || !decode(password))
         return false;
-    url->user = *at;
+    url->user = user;
     url->password = password;
-    *at = end + 1;
+    *at = host;
     return true;
 }
 
@@ -229,8 +204,7 @@ static bool parse(struct tide_amqp_url *url, struct tide_err *err)
         return refuse(err, "has no host");
     at += 3;
     query = cut(at, "?");
-    /* A user's part may hold a '/', a host may not. */
-    vhost = cut(strrchr(at, '@') ? strrchr(at, '@') : at, "/");
+    vhost = cut(at, "/");
     if (vhost && *vhost)
         url->vhost = vhost;
     if (vhost && !decode(vhost))

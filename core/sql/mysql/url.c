@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/percent.h"
+
 #define DEFAULT_PORT 3306
 #define DEFAULT_CONNECTIONS 8
 #define MAX_CONNECTIONS 64
@@ -15,37 +17,20 @@ static bool refuse(struct tide_err *err, const char *what)
                         "mysql: %s; write mysql://USER:PASSWORD@HOST:PORT/DATABASE", what);
 }
 
-static int hex(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c | 0x20) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
 /* A copy of text[0..len) with its %XX decoded. */
 static char *decode(const char *text, size_t len, struct tide_err *err)
 {
-    char *out = malloc(len + 1), *to = out;
+    char *out = malloc(len + 1);
 
     if (!out) {
         tide_err_errno(err, ENOMEM, "mysql");
         return NULL;
     }
-    for (size_t i = 0; i < len; i++) {
-        int high = text[i] == '%' && i + 2 < len ? hex(text[i + 1]) : -1, low;
-
-        low = high >= 0 ? hex(text[i + 2]) : -1;
-        if (text[i] == '%' && (low < 0 || high + low == 0)) {
-            refuse(err, "a % in the URL needs two hexadecimal digits behind it (% itself is %25)");
-            free(out);
-            return NULL;
-        }
-        *to++ = low < 0 ? text[i] : (char)(high * 16 + low);
-        i += low < 0 ? 0 : 2;
-    }
-    *to = '\0';
-    return out;
+    if (tide_percent_decode(text, len, out))
+        return out;
+    refuse(err, "a % in the URL needs two hexadecimal digits behind it (% itself is %25)");
+    free(out);
+    return NULL;
 }
 
 static bool parse_number(const char *text, size_t len, unsigned most, unsigned *out)
@@ -175,10 +160,9 @@ static bool parse(struct tide_mysql_url *url, const char *text, struct tide_err 
         return refuse(err, "the URL has no ://");
     rest += 3;
     slash = rest + strcspn(rest, "/?");
-    for (at = slash; at > rest && *at != '@'; at--) /* the last one: a password may hold an unescaped @ */
-        ;
+    at = memchr(rest, '@', (size_t)(slash - rest));
     query = slash + strcspn(slash, "?");
-    if (at == rest)
+    if (!at)
         return refuse(err, "the URL names no user");
     if (query - slash < 2)
         return refuse(err, "the URL names no database");
