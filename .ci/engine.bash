@@ -2,6 +2,7 @@
 # engine_start sets $gateway, $auth, $admin (URLs) and $engine_pid; the caller stops it, best by a trap on EXIT.
 # PROFILE=cluster uses the servers whose URLs are in the environment (spec/servers), else the backends are embedded.
 : "${BUILD:=build}"
+binary=$BUILD/tidemill
 : "${PROFILE:=embedded}"
 : "${SLOWNESS:=1}" # limits of time are this many times longer: .ci/sanitize sets it
 engine_pid=
@@ -55,7 +56,7 @@ engine_spawn() {
         TIDEMILL_LISTEN_GATEWAY="${gateway#http://}" TIDEMILL_LISTEN_AUTH="${auth#http://}" \
         TIDEMILL_LISTEN_ADMIN="${admin#http://}" TIDEMILL_GATEWAY_AUTH_URL="$auth" \
         TIDEMILL_NOTIFICATION_DOWNLOAD_URL="$gateway/download" "${backends[@]}" "$@" \
-        "$BUILD/tidemill" run --dev </dev/null >>"$directory/engine.log" 2>&1 &
+        "$binary" run --dev </dev/null >>"$directory/engine.log" 2>&1 &
     engine_pid=$!
     for ((tries = 0; tries < 600 * SLOWNESS; tries++)); do
         if curl -fs -o /dev/null --max-time 2 "$admin/readyz"; then return 0; fi

@@ -4,7 +4,7 @@ source "$(dirname "$0")/lib.bash"
 need "the clip is there" spec/media/generate "$BUILD/media" clip-7s.mp4
 clip=$BUILD/media/clip-7s.mp4 faults=$work/faults
 mkdir "$faults"
-BUILD=$BUILD/armed
+binary=$BUILD/armed/tidemill
 need "the engine starts" engine_start "$work" TIDE_FAULTS="$faults"
 need "log in" login "$user" "$password"
 

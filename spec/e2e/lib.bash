@@ -105,7 +105,7 @@ mails() { find "$maildir/new" -type f -newer "$work/began" 2>/dev/null; }
 mail_count() { (($(mails | wc -l) == $1)); }
 
 # The command line on the engine's backends.
-tidemill() { env TIDEMILL_DATA="$work/data" "${backends[@]}" "$BUILD/tidemill" "$@"; }
+tidemill() { env TIDEMILL_DATA="$work/data" "${backends[@]}" "$binary" "$@"; }
 # queued STATE...: messages in these states, in all queues
 queued() { tidemill queue list --json | jq "[.[] | $(printf '.%s + ' "$@") 0] | add // 0"; }
 # How many files a bucket has.

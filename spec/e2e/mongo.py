@@ -5,11 +5,12 @@
     mongo.py URL delete ID
     mongo.py URL orphans BUCKET         how many ids have chunks and no file
 """
+import os
 import pathlib
 import sys
 
-here = pathlib.Path(__file__).resolve()
-sys.path += map(str, (here.parents[2] / "build/servers/venv/lib").glob("*/site-packages"))
+root = pathlib.Path(__file__).resolve().parents[2]
+sys.path += map(str, (root / os.environ.get("BUILD", "build") / "servers/venv/lib").glob("*/site-packages"))
 
 import bson  # noqa: E402
 import gridfs  # noqa: E402
