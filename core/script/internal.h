@@ -11,7 +11,9 @@
 struct tide_state {
     struct tide_state_config config; /* its strings are our own copies */
     lua_State *L;
-    size_t memory;       /* bytes */
+    size_t memory;  /* bytes */
+    lua_Alloc heap; /* LuaJIT's own, with heap_arg */
+    void *heap_arg;
     bool alarm;          /* it passed the cap, and the script has to stop for it */
     bool capped;         /* a script runs, or a result is made for one: the cap holds */
     int64_t load_end_ms; /* CPU time of the thread at which the load has to have ended; 0: nothing loads */
@@ -52,7 +54,8 @@ void tide_script_close_tasks(struct tide_state *state);
 void tide_script_op_canceled(struct tide_task *task);
 void tide_script_setup_ops(struct tide_state *state);
 void tide_script_setup_loader(struct tide_state *state);
-void *tide_script_alloc(void *ud, void *ptr, size_t old_size, size_t new_size); /* lua_Alloc */
+bool tide_script_open_memory(struct tide_state *state);  /* makes L; false: no memory */
+void tide_script_close_memory(struct tide_state *state); /* closes L */
 void tide_script_collect(struct tide_state *state);
 void tide_script_begin_load(struct tide_state *state);
 void tide_script_watch_load(struct tide_state *state); /* puts its hook back, or none when nothing loads */

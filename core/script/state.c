@@ -188,8 +188,7 @@ struct tide_state *tide_state_new(const struct tide_state_config *config, struct
     state->config.library = copy_string(config->library);
     if (!state->config.memory_max)
         state->config.memory_max = DEFAULT_MEMORY;
-    state->L = lua_newstate(tide_script_alloc, state);
-    if (!state->L) {
+    if (!tide_script_open_memory(state)) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "not enough memory");
         release_config(&state->config);
         free(state);
@@ -213,8 +212,7 @@ void tide_script_maybe_free(struct tide_state *state)
 void tide_state_free(struct tide_state *state)
 {
     tide_script_close_tasks(state);
-    lua_close(state->L);
-    state->L = NULL;
+    tide_script_close_memory(state);
     state->closed = true;
     tide_script_maybe_free(state);
 }
