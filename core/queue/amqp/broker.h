@@ -1,4 +1,4 @@
-/* What the loop's side of the AMQP driver shares: amqp.c, delivery.c, look.c. Loop thread. */
+/* What the loop's side of the AMQP driver shares: amqp.c, delivery.c, settle.c, look.c. Loop thread. */
 #ifndef TIDE_QUEUE_AMQP_BROKER_H
 #define TIDE_QUEUE_AMQP_BROKER_H
 
@@ -38,6 +38,27 @@ struct broker {
     bool closing, closed; /* closed: nothing can be published any more */
 };
 
+/* ---- settle.c: what becomes of a delivery's message ---- */
+
+struct broker *tide_amqp_broker_of(const struct consumer *consumer);
+/* Its channel is gone: the message is somebody else's. */
+bool tide_amqp_is_lost(const struct consumer *consumer, const struct tide_amqp_incoming *incoming);
+void tide_amqp_log_lost(const struct consumer *consumer, const struct tide_amqp_incoming *incoming);
+
+/* What a copy says of the message as it is now: not later, not dead. */
+struct tide_amqp_message tide_amqp_as_it_is(const struct tide_amqp_incoming *incoming);
+/* A copy takes the place of the message, after `delay_ms`. Takes incoming and the texts of `as`. */
+void tide_amqp_settle(struct consumer *consumer, struct tide_amqp_incoming *incoming,
+                      enum tide_amqp_place place, int64_t delay_ms, struct tide_amqp_message as);
+/* To the dead letters. Takes incoming. */
+void tide_amqp_bury(struct consumer *consumer, struct tide_amqp_incoming *incoming, unsigned attempts,
+                    const char *code, const char *reason, const char *detail);
+/* Back to its queue, with the reason for which it failed last. Takes incoming. */
+void tide_amqp_put_back(struct consumer *consumer, struct tide_amqp_incoming *incoming, int64_t delay_ms);
+/* Tries again what failed a while ago. */
+void tide_amqp_settling_tick(struct broker *broker);
+void tide_amqp_settling_free_all(struct broker *broker);
+
 /* ---- delivery.c: from its arrival to its ending ---- */
 
 extern const struct tide_amqp_subscriber tide_amqp_consumer_subscriber; /* its arg: a consumer */
@@ -49,9 +70,6 @@ void tide_amqp_consumer_release_all(struct consumer *consumer);
 /* Leaves, once nothing is left to be done. */
 void tide_amqp_consumer_check(struct consumer *consumer);
 void tide_amqp_consumer_free(struct consumer *consumer);
-/* Tries again what failed a while ago. */
-void tide_amqp_settling_tick(struct broker *broker);
-void tide_amqp_settling_free_all(struct broker *broker);
 
 /* ---- look.c: on a connection of their own; as in queue/driver.h ---- */
 

@@ -9,12 +9,19 @@
 
 #define LAST_MS INT64_C(253402300799999) /* of the year 9999 */
 
+void *tide_amqp_allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (!memory)
+        abort();
+    return memory;
+}
+
 static char *copy_bytes(const void *bytes, size_t len)
 {
-    char *copy = calloc(1, len + 1);
+    char *copy = tide_amqp_allocate(len + 1);
 
-    if (!copy)
-        abort(); /* a few bytes; a message's fate must not be guessed */
     if (len)
         memcpy(copy, bytes, len);
     return copy;

@@ -31,6 +31,8 @@ struct tide_amqp_message {
 
 void tide_amqp_message_release(struct tide_amqp_message *message);
 
+/* Zeroed. Aborts without memory: it is a few bytes, and a message's fate must not be guessed. */
+void *tide_amqp_allocate(size_t size);
 /* A copy of `text` of at most `max` bytes, for the fields above; NULL for NULL. Aborts without memory. */
 char *tide_amqp_copy(const char *text, size_t max);
 
