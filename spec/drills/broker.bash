@@ -14,7 +14,8 @@ end_drill() {
     finish
 }
 
-# start_drill SECONDS [PARAMETERS]: each message takes that long to work on, four at a time; PARAMETERS of AMQP_URL.
+# start_drill SECONDS [PARAMETERS]: each message takes that long to work on, four at a time; PARAMETERS of AMQP_URL. A message
+# 9000 + N fails at first, and comes again after N s.
 start_drill() {
     unset AMQP_URL
     need "RabbitMQ starts" servers_start "$work/servers" rabbitmq
@@ -29,6 +30,7 @@ tide.route("POST /jobs/{number}", function(req)
 end)
 jobs:consume({ concurrency = 4, timeout = "30m" }, function(job, delivery)
   tide.log.info("work begins", { number = job.number, attempt = delivery.attempt })
+  if job.number > 9000 and delivery.attempt == 1 then return tide.retry { after = (job.number - 9000) .. "s" } end
   tide.sleep "$1"
   tide.log.info("work ends", { number = job.number })
 end)

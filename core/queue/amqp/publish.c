@@ -246,11 +246,29 @@ static void drop_abandoned(struct tide_amqp_publisher *publisher)
         finish(publisher, take(&publisher->waiting, at), NULL);
 }
 
-/* The first that waits. False with err: the connection is of no use. */
-static bool send_first(struct tide_amqp_publisher *publisher, struct tide_err *err)
+static int64_t fresh_ms(const struct tide_amqp_publisher *publisher,
+                        const struct tide_amqp_outgoing *outgoing)
+{
+    return tide_amqp_fresh_ms(publisher->link.url, publisher->link.known, outgoing->queue, outgoing->place,
+                              outgoing->delay_ms);
+}
+
+/* The first that may go out: a delay's new queue has to wait a little. NULL there: none. */
+static struct tide_amqp_outgoing **next_to_send(struct tide_amqp_publisher *publisher)
+{
+    struct tide_amqp_outgoing **at = &publisher->waiting.first;
+
+    while (*at && fresh_ms(publisher, *at) > 0)
+        at = &(*at)->next;
+    return at;
+}
+
+/* False with err: the connection is of no use. */
+static bool send_one(struct tide_amqp_publisher *publisher, struct tide_amqp_outgoing **at,
+                     struct tide_err *err)
 {
     struct tide_amqp_link *link = &publisher->link;
-    struct tide_amqp_outgoing *outgoing = publisher->waiting.first;
+    struct tide_amqp_outgoing *outgoing = *at;
     enum tide_amqp_outcome outcome;
     int status;
 
@@ -260,7 +278,9 @@ static bool send_first(struct tide_amqp_publisher *publisher, struct tide_err *e
                                outgoing->delay_ms, err);
     if (outcome == TIDE_AMQP_BROKEN)
         return false;
-    take(&publisher->waiting, &publisher->waiting.first);
+    if (outcome == TIDE_AMQP_DONE && fresh_ms(publisher, outgoing) > 0)
+        return true;
+    take(&publisher->waiting, at);
     if (outcome == TIDE_AMQP_REFUSED) {
         tide_err_prefix(err, "queue: %s", link->url->shown);
         finish(publisher, outgoing, err);
@@ -277,11 +297,13 @@ static bool send_first(struct tide_amqp_publisher *publisher, struct tide_err *e
 static bool send_waiting(struct tide_amqp_publisher *publisher, struct tide_err *err)
 {
     for (;;) {
+        struct tide_amqp_outgoing **at;
+
         drop_abandoned(publisher);
-        if (!publisher->waiting.first || publisher->flying.count >= WINDOW ||
-            publisher->flying.bytes >= WINDOW_BYTES)
+        at = next_to_send(publisher);
+        if (!*at || publisher->flying.count >= WINDOW || publisher->flying.bytes >= WINDOW_BYTES)
             return true;
-        if (!send_first(publisher, err))
+        if (!send_one(publisher, at, err))
             return false;
     }
 }
@@ -302,8 +324,15 @@ static bool publisher_work(struct tide_amqp_link *link, struct tide_err *err)
 
 static int64_t publisher_next_ms(struct tide_amqp_link *link)
 {
-    (void)link;
-    return INT64_MAX;
+    int64_t next = INT64_MAX, now = tide_clock_monotonic_ms();
+
+    for (struct tide_amqp_outgoing *at = of(link)->waiting.first; at; at = at->next) {
+        int64_t left = fresh_ms(of(link), at);
+
+        if (left > 0 && now + left < next)
+            next = now + left;
+    }
+    return next;
 }
 
 static bool publisher_is_idle(struct tide_amqp_link *link)

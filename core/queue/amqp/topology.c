@@ -11,6 +11,7 @@
 #define MIN_DELAY_MS 100
 #define AGAIN_MS (5 * 60 * 1000)   /* a delay's queue is declared anew then, which keeps it */
 #define UNUSED_MS (15 * 60 * 1000) /* and lives so much longer than its messages */
+#define FRESH_MS 2000              /* until the broker has written down where a new one's log is */
 #define MAX_DELAYS 1000            /* entries in Q.delays */
 #define MAX_KNOWN 4096
 
@@ -49,7 +50,8 @@ struct tide_amqp_known {
     pthread_mutex_t lock;      /* of the entries */
     struct entry {
         char name[TIDE_AMQP_NAME];
-        int64_t until_ms;
+        int64_t until_ms; /* it is declared again then */
+        int64_t fresh_until_ms;
     } * entries;
     size_t count, cap;
 };
@@ -103,11 +105,11 @@ static bool is_known(struct tide_amqp_known *known, const char *name)
 }
 
 /* Without memory it is declared more often. */
-static struct entry *find_or_add(struct tide_amqp_known *known, const char *name)
+static struct entry *add(struct tide_amqp_known *known, const char *name)
 {
-    struct entry *entry = find(known, name);
+    struct entry *entry;
 
-    if (!entry && known->count == known->cap) {
+    if (known->count == known->cap) {
         size_t cap = known->cap ? known->cap * 2 : 16;
         struct entry *more = cap <= MAX_KNOWN ? realloc(known->entries, cap * sizeof *more) : NULL;
 
@@ -116,22 +118,47 @@ static struct entry *find_or_add(struct tide_amqp_known *known, const char *name
         known->entries = more;
         known->cap = cap;
     }
-    if (!entry)
-        entry = &known->entries[known->count++];
+    entry = &known->entries[known->count++];
+    *entry = (struct entry){.until_ms = INT64_MIN / 2};
+    snprintf(entry->name, sizeof entry->name, "%s", name);
     return entry;
 }
 
 static void remember(struct tide_amqp_known *known, const char *name, enum tide_amqp_place place)
 {
+    int64_t now = tide_clock_monotonic_ms();
     struct entry *entry;
 
     pthread_mutex_lock(&known->lock);
-    entry = find_or_add(known, name);
-    if (entry) {
-        snprintf(entry->name, sizeof entry->name, "%s", name);
-        entry->until_ms = place == TIDE_AMQP_DELAY ? tide_clock_monotonic_ms() + AGAIN_MS : INT64_MAX;
+    entry = find(known, name);
+    if (!entry)
+        entry = add(known, name);
+    if (entry && place == TIDE_AMQP_DELAY) {
+        if (now - entry->until_ms > UNUSED_MS - AGAIN_MS) /* it may have been gone */
+            entry->fresh_until_ms = now + FRESH_MS;
+        entry->until_ms = now + AGAIN_MS;
+    } else if (entry) {
+        entry->until_ms = INT64_MAX;
     }
     pthread_mutex_unlock(&known->lock);
+}
+
+int64_t tide_amqp_fresh_ms(const struct tide_amqp_url *url, struct tide_amqp_known *known, const char *queue,
+                           enum tide_amqp_place place, int64_t delay_ms)
+{
+    char name[TIDE_AMQP_NAME];
+    const struct entry *entry;
+    int64_t left = 0;
+
+    if (place != TIDE_AMQP_DELAY || url->classic)
+        return 0;
+    tide_amqp_name(url, queue, place, delay_ms, name);
+    pthread_mutex_lock(&known->lock);
+    entry = find(known, name);
+    if (entry)
+        left = entry->fresh_until_ms - tide_clock_monotonic_ms();
+    pthread_mutex_unlock(&known->lock);
+    return left > 0 ? left : 0;
 }
 
 /* ---- arguments ---- */

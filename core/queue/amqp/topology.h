@@ -38,6 +38,11 @@ void tide_amqp_known_forget(struct tide_amqp_known *known); /* all: something wa
 /* Whether tide_amqp_ensure has nothing to ask. */
 bool tide_amqp_is_known(const struct tide_amqp_url *url, struct tide_amqp_known *known, const char *queue,
                         enum tide_amqp_place place, int64_t delay_ms);
+/* How long to wait, in ms, before the first message goes into a delay's queue that was just made; 0: no
+ * longer. RabbitMQ writes down which file a quorum queue's log is in up to a second after the queue was made:
+ * killed before that it loses the log, with messages that it has confirmed. */
+int64_t tide_amqp_fresh_ms(const struct tide_amqp_url *url, struct tide_amqp_known *known, const char *queue,
+                           enum tide_amqp_place place, int64_t delay_ms);
 /* Makes sure that there is such a queue. */
 enum tide_amqp_outcome tide_amqp_ensure(amqp_connection_state_t conn, const struct tide_amqp_url *url,
                                         struct tide_amqp_known *known, const char *queue,
