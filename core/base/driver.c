@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/url.h"
+
 #define STRING(name) #name
 #define NAME_OF(name) STRING(name)
 
@@ -76,23 +78,6 @@ static void refuse(const char *feature, const struct tide_driver_choice *choices
                  (int)strcspn(url, ":/@ "), url, known);
 }
 
-/* A password with a "/", "@", "?" or "#" of its own cuts the URL in other places than was meant, and its
- * parts would be taken for a host, and shown as one. So there is one "@", and it ends what is before the
- * host. */
-static bool check_credentials(const char *feature, const char *url, struct tide_err *err)
-{
-    const char *authority = strstr(url, "://");
-    const char *at = authority ? strrchr(authority, '@') : NULL;
-
-    if (!at || authority + 3 + strcspn(authority + 3, "/?#@") == at)
-        return true;
-    return tide_err_set(
-        err, TIDE_ERR_INVALID, false,
-        "%s: the URL has an @ where none can be; what is special in its user and password must be "
-        "percent-encoded: / is %%2F, @ is %%40, ? is %%3F, # is %%23, : is %%3A, %% is %%25",
-        feature);
-}
-
 const void *tide_driver_find(const char *feature, const struct tide_driver_choice *choices, size_t count,
                              const char *url, struct tide_err *err)
 {
@@ -101,8 +86,10 @@ const void *tide_driver_find(const char *feature, const struct tide_driver_choic
 
         if (strncmp(url, choices[i].scheme, len) != 0 || url[len] != ':')
             continue;
-        if (choices[i].module && !check_credentials(feature, url, err))
+        if (choices[i].module && !tide_url_check_credentials(url, err)) {
+            tide_err_prefix(err, "%s", feature);
             return NULL;
+        }
         return choices[i].driver ? choices[i].driver : load(feature, choices[i].module, err);
     }
     refuse(feature, choices, count, url, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/url.h"
 #include "engine/lock.h"
 
 #define CRYPTO_QUEUE 256 /* logins that wait for a hash; a further one gets 503 */
@@ -14,7 +15,7 @@ static bool blame(struct tide_err *err, const char *setting, const char *url)
     struct tide_buf shown;
 
     tide_buf_init(&shown, 512);
-    tide_settings_redact(url, &shown);
+    tide_url_redact(url, &shown);
     tide_err_prefix(err, "setting '%s' (%s)", setting, shown.data ? shown.data : "");
     tide_buf_release(&shown);
     return false;

@@ -354,17 +354,3 @@ void tide_settings_log(const struct tide_settings *settings, struct tide_log *lo
     tide_log_init(log, STDERR_FILENO, (enum tide_log_format)settings->log_format,
                   (enum tide_log_level)settings->log_level, process);
 }
-
-void tide_settings_redact(const char *url, struct tide_buf *out)
-{
-    const char *scheme = strchr(url, ':');
-    const char *at = strrchr(url, '@'); /* the last one: a password may hold one that is not encoded */
-    const char *colon = scheme && at > scheme ? memchr(scheme + 1, ':', (size_t)(at - scheme - 1)) : NULL;
-
-    if (colon) {
-        tide_buf_append(out, url, (size_t)(colon - url) + 1);
-        tide_buf_puts(out, "***");
-        url = at;
-    }
-    tide_buf_puts(out, url);
-}

@@ -82,9 +82,6 @@ const struct tide_settings_bundle *tide_settings_bundle(const struct tide_settin
 const char *tide_settings_address(const struct tide_settings_bundle *bundle);
 void tide_settings_log(const struct tide_settings *settings, struct tide_log *log, const char *process);
 
-/* Appends the URL with "***" for its password. */
-void tide_settings_redact(const char *url, struct tide_buf *out);
-
 /* Appends the table of all settings, for people. */
 void tide_settings_help(struct tide_buf *out);
 

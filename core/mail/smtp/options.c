@@ -1,153 +1,92 @@
 #include "mail/smtp/options.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-
-#define MAX_URL 2048
+#define FORM "smtp://USER:PASSWORD@HOST[:PORT]"
 
 static const struct {
     const char *word;
     long starttls;
 } tls_words[] = {{"required", CURLUSESSL_ALL}, {"opportunistic", CURLUSESSL_TRY}, {"off", CURLUSESSL_NONE}};
 
-static bool refuse(struct tide_err *err, const char *what)
-{
-    return tide_err_set(err, TIDE_ERR_INVALID, false,
-                        "smtp: %s; a URL is smtp://USER:PASSWORD@HOST:PORT, USER and PASSWORD "
-                        "percent-encoded",
-                        what);
-}
+/* ---- parameters ---- */
 
-/* A part as a string of our own, or NULL where there is none. */
-static char *part(CURLU *url, CURLUPart what, unsigned flags)
+static bool set_tls(void *target, const char *value)
 {
-    char *text = NULL, *copy = NULL;
+    struct tide_smtp_options *options = target;
 
-    if (curl_url_get(url, what, &text, flags) == CURLUE_OK)
-        copy = strdup(text);
-    curl_free(text);
-    return copy;
-}
-
-static bool is_this_machine(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
-}
-
-static bool set_tls(struct tide_smtp_options *options, const char *value, struct tide_err *err)
-{
-    if (strncmp(options->url, "smtps:", 6) == 0)
-        return refuse(err, "smtps is TLS always: 'tls' is a parameter of smtp");
     for (size_t i = 0; i < sizeof tls_words / sizeof *tls_words; i++) {
         if (strcmp(value, tls_words[i].word) == 0) {
             options->starttls = tls_words[i].starttls;
-            return true;
+            return strcmp(options->parts.scheme, "smtp") == 0;
         }
     }
-    return refuse(err, "'tls' is required, opportunistic or off");
+    return false;
 }
 
-static bool set_cacert(struct tide_smtp_options *options, const char *value, struct tide_err *err)
+static bool set_cacert(void *target, const char *value)
 {
-    free(options->cacert);
-    options->cacert = curl_easy_unescape(NULL, value, 0, NULL);
-    return (options->cacert && *options->cacert) || refuse(err, "'cacert' names no file");
+    struct tide_smtp_options *options = target;
+
+    options->cacert = value;
+    return *value;
 }
 
-static bool set_parameter(struct tide_smtp_options *options, const char *name, const char *value,
-                          struct tide_err *err)
+static const struct tide_url_parameter parameters[] = {
+    {"tls", "required, opportunistic or off, with smtp: (smtps: is TLS always)", set_tls},
+    {"cacert", "a file", set_cacert},
+};
+
+/* ---- the whole ---- */
+
+static bool refuse(struct tide_err *err, const char *what)
 {
-    if (strcmp(name, "tls") == 0)
-        return set_tls(options, value, err);
-    if (strcmp(name, "cacert") == 0)
-        return set_cacert(options, value, err);
-    return tide_err_set(err, TIDE_ERR_INVALID, false,
-                        "smtp: unknown URL parameter '%.40s'; there are tls and cacert", name);
+    return tide_err_set(err, TIDE_ERR_INVALID, false, "%s; it is written %s", what, FORM);
 }
 
-static bool set_parameters(struct tide_smtp_options *options, char *query, struct tide_err *err)
+static bool make_url(struct tide_smtp_options *options, struct tide_err *err)
 {
-    char *rest = NULL;
+    const struct tide_url *parts = &options->parts;
+    unsigned port = parts->port ? parts->port : strcmp(parts->scheme, "smtps") == 0 ? 465 : 587;
+    bool brackets = strchr(parts->host, ':') != NULL;
 
-    for (char *name = strtok_r(query, "&", &rest); name; name = strtok_r(NULL, "&", &rest)) {
-        char *value = strchr(name, '=');
-
-        if (value)
-            *value++ = '\0';
-        if (!set_parameter(options, name, value ? value : "", err))
-            return false;
-    }
-    return true;
+    if (asprintf(&options->url, "%s://%s%s%s:%u", parts->scheme, brackets ? "[" : "", parts->host,
+                 brackets ? "]" : "", port) >= 0)
+        return true;
+    options->url = NULL;
+    return tide_err_errno(err, ENOMEM, "URL");
 }
 
-static char *join(const char *scheme, const char *host, const char *port)
+static bool take(struct tide_smtp_options *options, struct tide_err *err)
 {
-    struct tide_buf buf;
+    struct tide_url *parts = &options->parts;
 
-    tide_buf_init(&buf, MAX_URL);
-    tide_buf_printf(&buf, "%s://%s:%s", scheme, host, port ? port : strcmp(scheme, "smtps") ? "587" : "465");
-    return tide_buf_take(&buf, NULL);
-}
-
-static bool take_address(struct tide_smtp_options *options, CURLU *url, struct tide_err *err)
-{
-    char *scheme = part(url, CURLUPART_SCHEME, 0), *host = part(url, CURLUPART_HOST, 0);
-    char *port = part(url, CURLUPART_PORT, 0), *path = part(url, CURLUPART_PATH, 0);
-    bool good = scheme && host && (!path || strcmp(path, "/") == 0);
-
-    if (good) {
-        options->url = join(scheme, host, port);
-        options->starttls = is_this_machine(host) ? CURLUSESSL_NONE : CURLUSESSL_ALL;
-    }
-    free(scheme);
-    free(host);
-    free(port);
-    free(path);
-    return (good && options->url) || refuse(err, "the URL has a path");
-}
-
-static bool take_sign_in(struct tide_smtp_options *options, CURLU *url, struct tide_err *err)
-{
-    options->user = part(url, CURLUPART_USER, CURLU_URLDECODE);
-    options->password = part(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
-    return !options->user == !options->password || refuse(err, "USER and PASSWORD come together");
-}
-
-static bool take(struct tide_smtp_options *options, CURLU *url, struct tide_err *err)
-{
-    char *query = part(url, CURLUPART_QUERY, 0);
-    bool good = take_address(options, url, err) && take_sign_in(options, url, err) &&
-                (!query || set_parameters(options, query, err));
-
-    free(query);
-    return good;
+    if (parts->path && *parts->path)
+        return refuse(err, "the URL has a path");
+    if (!parts->user != !parts->password)
+        return refuse(err, "the URL has a user without a password");
+    options->user = parts->user;
+    options->password = parts->password;
+    options->starttls = tide_url_is_local(parts->host) ? CURLUSESSL_NONE : CURLUSESSL_ALL;
+    return tide_url_parameters(parts, parameters, sizeof parameters / sizeof *parameters, options, err) &&
+           make_url(options, err);
 }
 
 bool tide_smtp_options_parse(struct tide_smtp_options *options, const char *url, struct tide_err *err)
 {
-    CURLU *parsed = curl_url();
-    bool good = false;
-
     *options = (struct tide_smtp_options){0};
-    if (!parsed)
-        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "smtp: out of memory");
-    if (strlen(url) > MAX_URL / 2 || curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK)
-        refuse(err, "this is no URL");
-    else
-        good = take(options, parsed, err);
-    curl_url_cleanup(parsed);
-    if (!good)
-        tide_smtp_options_release(options);
-    return good;
+    if (tide_url_parse(&options->parts, url, FORM, err) && take(options, err))
+        return true;
+    tide_smtp_options_release(options);
+    return tide_err_prefix(err, "smtp");
 }
 
 void tide_smtp_options_release(struct tide_smtp_options *options)
 {
+    tide_url_release(&options->parts);
     free(options->url);
-    free(options->user);
-    free(options->password);
-    curl_free(options->cacert);
     *options = (struct tide_smtp_options){0};
 }

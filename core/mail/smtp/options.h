@@ -11,13 +11,14 @@
 
 #include <curl/curl.h>
 
-#include "base/err.h"
+#include "base/url.h"
 
 struct tide_smtp_options {
-    char *url;             /* scheme, host and port alone: fit for a message */
-    char *user, *password; /* NULL: no sign-in */
-    char *cacert;          /* PEM; NULL: the system's */
-    long starttls;         /* CURLUSESSL_*, for smtp alone */
+    struct tide_url parts;       /* the others lie in it, but for: */
+    char *url;                   /* scheme, host and port alone: fit for a message */
+    const char *user, *password; /* NULL: no sign-in */
+    const char *cacert;          /* PEM; NULL: the system's */
+    long starttls;               /* CURLUSESSL_*, for smtp alone */
 };
 
 /* False: TIDE_ERR_INVALID, its message without the password. Nothing is held then. */

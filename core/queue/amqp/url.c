@@ -1,113 +1,87 @@
 #include "queue/amqp/url.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/percent.h"
 #include "base/unit.h"
 
 #define CA_FILE "/etc/ssl/certs/ca-certificates.crt"
-
-static bool refuse(struct tide_err *err, const char *what)
-{
-    return tide_err_set(err, TIDE_ERR_INVALID, false,
-                        "queue: the URL %s; it is amqp://USER:PASSWORD@HOST[:PORT]/VHOST?NAME=VALUE", what);
-}
-
-/* ---- parts ---- */
-
-static bool decode(char *text)
-{
-    return tide_percent_decode(text, strlen(text), text);
-}
-
-/* Ends *text at the first of `marks` and returns what is behind it, NULL when there is none. */
-static char *cut(char *text, const char *marks)
-{
-    char *at = strpbrk(text, marks);
-
-    if (!at)
-        return NULL;
-    *at = '\0';
-    return at + 1;
-}
-
-static bool read_number(const char *text, long least, long most, int *number)
-{
-    char *end;
-    long value = strtol(text, &end, 10);
-
-    if (end == text || *end || value < least || value > most)
-        return false;
-    *number = (int)value;
-    return true;
-}
+#define FORM "amqp://USER:PASSWORD@HOST[:PORT]/VHOST"
 
 /* ---- parameters ---- */
 
-struct parameter {
-    const char *name, *expected;
-    bool (*set)(struct tide_amqp_url *url, const char *value);
-};
-
-static bool set_heartbeat(struct tide_amqp_url *url, const char *value)
+static bool set_heartbeat(void *target, const char *value)
 {
-    return read_number(value, 1, 300, &url->heartbeat_s);
+    struct tide_amqp_url *url = target;
+
+    return tide_url_number(value, 1, 300, &url->heartbeat_s);
 }
 
-static bool set_prefix(struct tide_amqp_url *url, const char *value)
+static bool set_prefix(void *target, const char *value)
 {
+    struct tide_amqp_url *url = target;
+
     url->prefix = value;
     return strlen(value) <= TIDE_AMQP_PREFIX_LEN;
 }
 
-static bool set_queue_type(struct tide_amqp_url *url, const char *value)
+static bool set_queue_type(void *target, const char *value)
 {
+    struct tide_amqp_url *url = target;
+
     url->classic = strcmp(value, "classic") == 0;
     return url->classic || strcmp(value, "quorum") == 0;
 }
 
-static bool set_expires(struct tide_amqp_url *url, const char *value)
+static bool set_expires(void *target, const char *value)
 {
+    struct tide_amqp_url *url = target;
     struct tide_err err;
 
     return tide_unit_duration(value, &url->expires_ms, &err) && url->expires_ms >= 1000 &&
            url->expires_ms <= INT64_C(7) * 24 * 3600 * 1000;
 }
 
-static bool set_name(struct tide_amqp_url *url, const char *value)
+static bool set_name(void *target, const char *value)
 {
+    struct tide_amqp_url *url = target;
+
     url->name = value;
     return *value && strlen(value) <= 100;
 }
 
-static bool set_cacert(struct tide_amqp_url *url, const char *value)
+static bool set_cacert(void *target, const char *value)
 {
+    struct tide_amqp_url *url = target;
+
     url->cacert = value;
     return url->tls && *value;
 }
 
-static bool set_cert(struct tide_amqp_url *url, const char *value)
+static bool set_cert(void *target, const char *value)
 {
+    struct tide_amqp_url *url = target;
+
     url->cert = value;
     return url->tls && *value;
 }
 
-static bool set_key(struct tide_amqp_url *url, const char *value)
+static bool set_key(void *target, const char *value)
 {
+    struct tide_amqp_url *url = target;
+
     url->key = value;
     return url->tls && *value;
 }
 
-static bool set_verify(struct tide_amqp_url *url, const char *value)
+static bool set_verify(void *target, const char *value)
 {
+    struct tide_amqp_url *url = target;
+
     url->verify = strcmp(value, "off") != 0;
     return url->tls && (!url->verify || strcmp(value, "on") == 0);
 }
 
-static const struct parameter parameters[] = {
+static const struct tide_url_parameter parameters[] = {
     {"heartbeat", "1 to 300 seconds", set_heartbeat},
     {"prefix", "at most 64 bytes", set_prefix},
     {"queue_type", "quorum or classic", set_queue_type},
@@ -119,129 +93,42 @@ static const struct parameter parameters[] = {
     {"verify", "on or off, with amqps://", set_verify},
 };
 
-static bool set_parameter(struct tide_amqp_url *url, const char *name, const char *value,
-                          struct tide_err *err)
-{
-    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
-        if (strcmp(parameters[i].name, name) != 0)
-            continue;
-        return parameters[i].set(url, value) ||
-               tide_err_set(err, TIDE_ERR_INVALID, false, "queue: the URL's parameter '%s' is not %s", name,
-                            parameters[i].expected);
-    }
-    return tide_err_set(err, TIDE_ERR_INVALID, false,
-                        "queue: the URL has no parameter '%.40s'; there are heartbeat, prefix, queue_type, "
-                        "expires, name, cacert, cert, key, verify",
-                        name);
-}
-
-static bool read_parameters(struct tide_amqp_url *url, char *query, struct tide_err *err)
-{
-    while (query && *query) {
-        char *next = cut(query, "&"), *value = cut(query, "=");
-
-        if (!value || !decode(query) || !decode(value))
-            return refuse(err, "has a parameter that is not NAME=VALUE");
-        if (!set_parameter(url, query, value, err))
-            return false;
-        query = next;
-    }
-    if (!url->cert != !url->key)
-        return refuse(err, "has one of 'cert' and 'key': both are needed");
-    return true;
-}
-
 /* ---- the whole ---- */
 
-static bool read_user(struct tide_amqp_url *url, char **at)
+static bool take(struct tide_amqp_url *url, struct tide_err *err)
 {
-    char *user = *at, *host = cut(user, "@"), *password;
+    struct tide_url *parts = &url->parts;
 
-    if (!host)
-        return true;
-    password = cut(user, ":");
-    if (!password || !decode(user) || !decode(password))
+    url->tls = strcmp(parts->scheme, "amqps") == 0;
+    url->cacert = url->tls ? CA_FILE : NULL;
+    if (parts->user && !parts->password)
+        return tide_err_set(err, TIDE_ERR_INVALID, false,
+                            "the URL has a user without a password; it is written %s", FORM);
+    if (!tide_url_parameters(parts, parameters, sizeof parameters / sizeof *parameters, url, err))
         return false;
-    url->user = user;
-    url->password = password;
-    *at = host;
+    if (!url->cert != !url->key)
+        return tide_err_set(err, TIDE_ERR_INVALID, false,
+                            "the URL has one of 'cert' and 'key': both are needed");
+    url->user = parts->user ? parts->user : "guest";
+    url->password = parts->user ? parts->password : "guest";
+    url->host = parts->host;
+    url->vhost = parts->path && *parts->path ? parts->path : "/";
+    url->port = parts->port ? (int)parts->port : url->tls ? 5671 : 5672;
+    url->shown = parts->shown;
     return true;
-}
-
-static bool read_host(struct tide_amqp_url *url, char *host)
-{
-    char *port;
-
-    if (*host == '[') {
-        char *end = strchr(++host, ']');
-
-        if (!end)
-            return false;
-        *end = '\0';
-        port = end[1] == ':' ? end + 2 : NULL;
-        if (end[1] && !port)
-            return false;
-    } else {
-        port = cut(host, ":");
-    }
-    url->host = host;
-    return *host && decode(host) && (!port || read_number(port, 1, 65535, &url->port));
-}
-
-static bool show(struct tide_amqp_url *url)
-{
-    const char *scheme = url->tls ? "amqps" : "amqp";
-
-    return asprintf(&url->shown, "%s://%s:***@%s:%d/%s", scheme, url->user, url->host, url->port,
-                    strcmp(url->vhost, "/") == 0 ? "" : url->vhost) >= 0;
-}
-
-static bool parse(struct tide_amqp_url *url, struct tide_err *err)
-{
-    char *at = strstr(url->text, "://"), *query, *vhost;
-
-    if (!at)
-        return refuse(err, "has no host");
-    at += 3;
-    query = cut(at, "?");
-    vhost = cut(at, "/");
-    if (vhost && *vhost)
-        url->vhost = vhost;
-    if (vhost && !decode(vhost))
-        return refuse(err, "has a vhost that is not percent-encoded");
-    if (!read_user(url, &at))
-        return refuse(err, "has a user's part that is not USER:PASSWORD");
-    if (!read_host(url, at))
-        return refuse(err, "has no HOST or HOST:PORT");
-    return read_parameters(url, query, err) && (show(url) || tide_err_errno(err, ENOMEM, "queue"));
 }
 
 bool tide_amqp_url_parse(struct tide_amqp_url *url, const char *text, struct tide_err *err)
 {
-    bool tls = strncmp(text, "amqps:", 6) == 0;
-
-    *url = (struct tide_amqp_url){.text = strdup(text),
-                                  .user = "guest",
-                                  .password = "guest",
-                                  .vhost = "/",
-                                  .name = "tidemill",
-                                  .prefix = "",
-                                  .cacert = tls ? CA_FILE : NULL,
-                                  .port = tls ? 5671 : 5672,
-                                  .heartbeat_s = 10,
-                                  .tls = tls,
-                                  .verify = true};
-    if (!url->text)
-        return tide_err_errno(err, ENOMEM, "queue");
-    if (parse(url, err))
+    *url = (struct tide_amqp_url){.name = "tidemill", .prefix = "", .heartbeat_s = 10, .verify = true};
+    if (tide_url_parse(&url->parts, text, FORM, err) && take(url, err))
         return true;
     tide_amqp_url_release(url);
-    return false;
+    return tide_err_prefix(err, "queue");
 }
 
 void tide_amqp_url_release(struct tide_amqp_url *url)
 {
-    free(url->text);
-    free(url->shown);
+    tide_url_release(&url->parts);
     *url = (struct tide_amqp_url){0};
 }

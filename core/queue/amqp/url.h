@@ -18,16 +18,17 @@
 
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/url.h"
 
 #define TIDE_AMQP_PREFIX_LEN 64
 
 struct tide_amqp_url {
-    char *text;  /* the others point into it */
-    char *shown; /* scheme, user, host and vhost, for messages */
+    struct tide_url parts; /* the others point into it */
+    const char *shown;     /* for messages: the URL without password and parameters */
     const char *user, *password, *host, *vhost, *name, *prefix;
     const char *cacert, *cert, *key; /* NULL: none given */
-    int port, heartbeat_s;
+    int port;
+    unsigned heartbeat_s;
     int64_t expires_ms; /* 0: never */
     bool tls, verify, classic;
 };

@@ -1,24 +1,23 @@
 /*
- * The URL of a MySQL or MariaDB database:
+ * The URL of a MySQL or MariaDB database (base/url.h):
  *   mysql://USER:PASSWORD@HOST[:PORT]/DATABASE[?PARAMETER=VALUE&...]
- * with %XX for what is special in it. Parameters: ssl_ca=FILE, ssl_mode=disabled|verify_identity,
- * socket=FILE, connections=1..64. Any other is refused by its name.
+ * Parameters: ssl_ca=FILE, ssl_mode=disabled|verify_identity, socket=FILE, connections=1..64. Any other is
+ * refused by its name.
  */
 #ifndef TIDE_SQL_MYSQL_URL_H
 #define TIDE_SQL_MYSQL_URL_H
 
-#include <stdbool.h>
-
-#include "base/err.h"
+#include "base/url.h"
 
 struct tide_mysql_url {
-    char *user, *password, *host, *database; /* decoded */
+    struct tide_url parts;                         /* the others lie in it */
+    const char *user, *password, *host, *database; /* decoded */
     unsigned port;
     unsigned connections; /* at most so many at a time */
-    bool verify;          /* TLS, with the server's certificate and name verified */
-    char *ssl_ca;         /* NULL: the system's authorities */
-    char *socket;         /* NULL: TCP */
-    char *shown;          /* for messages: the URL without password and parameters */
+    bool clear, verify;   /* TLS not wanted, or with the server's certificate and name verified */
+    const char *ssl_ca;   /* NULL: the system's authorities */
+    const char *socket;   /* NULL: TCP */
+    const char *shown;    /* for messages: the URL without password and parameters */
 };
 
 TIDE_WARN_UNUSED bool tide_mysql_url_parse(struct tide_mysql_url *url, const char *text,

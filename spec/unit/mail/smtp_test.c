@@ -409,9 +409,9 @@ static void refuses_urls_by_name(void **state)
         {"smtps://u:hush@127.0.0.1?tls=off", "TLS always"},
         {"smtp://u:hush@127.0.0.1?cacert=", "cacert"},
         {"smtp://u:hush@127.0.0.1/path", "path"},
-        {"smtp://hush@127.0.0.1", "come together"},
-        {"smtp://u:hush@127.0.0.1:99999", "no URL"},
-        {"smtp://", "no URL"},
+        {"smtp://hush@127.0.0.1", "without a password"},
+        {"smtp://u:hush@127.0.0.1:99999", "port"},
+        {"smtp://", "host"},
         {"smtp://u:%@hush@h", "percent-encoded"},
     };
     struct tide_err err;
