@@ -16,11 +16,19 @@
 #define TIDE_BLOB_BUCKET_MAX 32
 #define TIDE_BLOB_NAME_MAX 1024 /* bytes of a file's name */
 #define TIDE_BLOB_METADATA_MAX (64 * 1024)
-#define TIDE_BLOB_WRITE_SIZE (256 * 1024) /* every append but a file's last has this size */
 
 struct tide_blob_backend; /* the driver's side of a store */
 struct tide_blob_output;  /* a file that is being written */
 struct tide_blob_input;   /* a file that is being read */
+
+/*
+ * How bytes are gathered for an append: a block has up to `pieces` of `body` bytes each, which are full but
+ * for the last, and around each of them room for what the driver stores with it: `head` bytes before, `tail`
+ * behind.
+ */
+struct tide_blob_layout {
+    size_t pieces, head, body, tail; /* body >= TIDE_BLOB_PATCH_MAX */
+};
 
 struct tide_blob_list {
     struct tide_blob_info *items;
@@ -28,6 +36,9 @@ struct tide_blob_list {
 };
 
 struct tide_blob_driver {
+    struct tide_blob_layout layout;
+    size_t read_size; /* what a source fetches at once, beginning at multiples of it */
+
     struct tide_blob_backend *(*open)(const char *url, const struct tide_log *log, struct tide_err *err);
     void (*close)(struct tide_blob_backend *backend);
     bool (*ready)(struct tide_blob_backend *backend, struct tide_err *err);
@@ -40,8 +51,9 @@ struct tide_blob_driver {
     /* `shared`: others may write this id, too; else it is new. */
     struct tide_blob_output *(*create)(struct tide_blob_backend *backend, const char *bucket,
                                        const struct tide_id *id, bool shared, struct tide_err *err);
-    bool (*append)(struct tide_blob_output *output, const void *data, size_t len, struct tide_err *err);
-    /* Within the first append, and within its first TIDE_BLOB_PATCH_MAX. */
+    /* `len` bytes in a block, which is full but for a file's last. The driver may write to all of it. */
+    bool (*append)(struct tide_blob_output *output, char *block, size_t len, struct tide_err *err);
+    /* After the first append, and within its first TIDE_BLOB_PATCH_MAX. */
     bool (*patch)(struct tide_blob_output *output, int64_t offset, const void *data, size_t len,
                   struct tide_err *err);
     bool (*commit)(struct tide_blob_output *output, const char *name, const char *metadata,

@@ -280,6 +280,8 @@ static bool file_remove(struct tide_blob_backend *backend, const char *bucket, c
 }
 
 const struct tide_blob_driver tide_blob_file_driver = {
+    .layout = {.pieces = 1, .body = TIDE_STREAM_CHUNK},
+    .read_size = TIDE_STREAM_CHUNK,
     .open = file_open,
     .close = file_close,
     .ready = file_ready,

@@ -34,8 +34,7 @@ int tide_blob_files_shard(struct tide_blob_files *files, const char *bucket, con
 /* file_output.c */
 struct tide_blob_output *tide_blob_file_create(struct tide_blob_backend *backend, const char *bucket,
                                                const struct tide_id *id, bool shared, struct tide_err *err);
-bool tide_blob_file_append(struct tide_blob_output *output, const void *data, size_t len,
-                           struct tide_err *err);
+bool tide_blob_file_append(struct tide_blob_output *output, char *block, size_t len, struct tide_err *err);
 bool tide_blob_file_patch(struct tide_blob_output *output, int64_t offset, const void *data, size_t len,
                           struct tide_err *err);
 bool tide_blob_file_commit(struct tide_blob_output *output, const char *name, const char *metadata,

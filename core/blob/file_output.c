@@ -113,12 +113,11 @@ static bool write_all(int fd, int64_t offset, const char *data, size_t len, stru
     return true;
 }
 
-bool tide_blob_file_append(struct tide_blob_output *output, const void *data, size_t len,
-                           struct tide_err *err)
+bool tide_blob_file_append(struct tide_blob_output *output, char *block, size_t len, struct tide_err *err)
 {
     struct file_output *out = output_of(output);
 
-    if (!write_all(out->fd, out->length, data, len, err))
+    if (!write_all(out->fd, out->length, block, len, err))
         return false;
     out->length += (int64_t)len;
     if (out->length - out->started >= WRITEBACK) {

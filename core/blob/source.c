@@ -38,11 +38,19 @@ static struct blob_source *source_of(struct tide_job *job)
     return (struct blob_source *)((char *)job - offsetof(struct blob_source, job));
 }
 
+/* Up to the next place where the driver likes to begin. */
+static size_t next_size(const struct blob_source *s)
+{
+    size_t step = s->store->driver->read_size, size = step - (size_t)(s->next % (int64_t)step);
+
+    return s->end - s->next < (int64_t)size ? (size_t)(s->end - s->next) : size;
+}
+
 static void work(struct tide_job *job)
 {
     struct blob_source *s = source_of(job);
     struct chunk *chunk = &s->chunk[s->fetch];
-    size_t want = s->end - s->next < (int64_t)s->cap ? (size_t)(s->end - s->next) : s->cap;
+    size_t want = next_size(s);
 
     if (!chunk->data)
         chunk->data = malloc(s->cap);
@@ -170,6 +178,8 @@ struct tide_source *tide_blob_source(struct tide_blob_reader *reader, int64_t of
     s->store->handles++;
     s->next = offset;
     s->end = offset + length;
-    s->cap = length < TIDE_STREAM_CHUNK ? (size_t)length : TIDE_STREAM_CHUNK;
+    s->cap = s->store->driver->read_size;
+    if (length < (int64_t)s->cap)
+        s->cap = (size_t)length;
     return &s->source;
 }

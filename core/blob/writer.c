@@ -42,7 +42,7 @@ struct tide_blob_writer {
     bool busy;
     enum step step;
     struct tide_blob_output *output;
-    const char *job_data;
+    char *job_data;
     size_t job_len;
     struct tide_err job_err;
 };
@@ -125,34 +125,57 @@ static void flush(struct tide_blob_writer *w)
     start(w, STEP_APPEND);
 }
 
+static const struct tide_blob_layout *layout_of(const struct tide_blob_writer *w)
+{
+    return &w->store->driver->layout;
+}
+
+static bool is_full(const struct tide_blob_writer *w)
+{
+    return w->len[w->fill] == layout_of(w)->pieces * layout_of(w)->body;
+}
+
 /* Makes room in the buffer being filled; false when that has to wait for the pool, or failed. */
 static bool make_room(struct tide_blob_writer *w)
 {
-    if (w->buf[w->fill] && w->len[w->fill] == TIDE_BLOB_WRITE_SIZE) {
+    const struct tide_blob_layout *layout = layout_of(w);
+
+    if (is_full(w)) {
         if (w->busy)
             return false;
         flush(w);
     }
     if (!w->buf[w->fill])
-        w->buf[w->fill] = malloc(TIDE_BLOB_WRITE_SIZE);
+        w->buf[w->fill] = malloc(layout->pieces * (layout->head + layout->body + layout->tail));
     if (w->buf[w->fill])
         return true;
     return tide_err_set(&w->err, TIDE_ERR_UNAVAILABLE, true, out_of_memory);
 }
 
+/* Where the next byte goes, and for how many there is room. */
+static char *next_place(struct tide_blob_writer *w, size_t *room)
+{
+    const struct tide_blob_layout *layout = layout_of(w);
+    size_t piece = w->len[w->fill] / layout->body, at = w->len[w->fill] % layout->body;
+
+    *room = layout->body - at;
+    return w->buf[w->fill] + piece * (layout->head + layout->body + layout->tail) + layout->head + at;
+}
+
 static void take_bytes(struct tide_blob_writer *w)
 {
     while (w->left > 0 && !w->err.code && make_room(w)) {
-        size_t room = TIDE_BLOB_WRITE_SIZE - w->len[w->fill];
-        size_t n = w->left < room ? w->left : room;
+        size_t room, n;
+        char *place = next_place(w, &room);
 
-        memcpy(w->buf[w->fill] + w->len[w->fill], w->data, n);
+        n = w->left < room ? w->left : room;
+        memcpy(place, w->data, n);
         w->len[w->fill] += n;
         w->data += n;
         w->left -= n;
         w->taken += (int64_t)n;
     }
-    if (!w->busy && !w->err.code && w->len[w->fill] == TIDE_BLOB_WRITE_SIZE)
+    if (!w->busy && !w->err.code && is_full(w))
         flush(w);
     if (w->left == 0 || w->err.code)
         finish_call(w);
@@ -174,7 +197,7 @@ static void begin_call(struct tide_blob_writer *w)
     } else if (w->flushed > 0) {
         step = STEP_PATCH;
     } else if (w->patch_len > 0) {
-        memcpy(w->buf[w->fill] + w->patch_offset, w->patch, w->patch_len);
+        memcpy(w->buf[w->fill] + layout_of(w)->head + w->patch_offset, w->patch, w->patch_len);
     }
     start(w, step);
 }

@@ -286,6 +286,8 @@ bool tide_gridfs_prepare(struct tide_gridfs_bucket *bucket, struct tide_err *err
 }
 
 TIDE_MODULE_EXPORT const struct tide_blob_driver TIDE_MODULE_DRIVER = {
+    .layout = TIDE_GRIDFS_LAYOUT,
+    .read_size = TIDE_GRIDFS_READ,
     .open = gridfs_open,
     .close = gridfs_close,
     .ready = gridfs_ready,

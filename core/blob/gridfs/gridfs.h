@@ -34,9 +34,18 @@
 #include "blob/driver.h"
 
 #define TIDE_GRIDFS_CHUNK (255 * 1024)           /* bytes of data, as the specification has it */
+#define TIDE_GRIDFS_READ (3 * TIDE_GRIDFS_CHUNK) /* more at once is hardly faster */
 #define TIDE_GRIDFS_CHUNK_MAX (16 * 1024 * 1024) /* of a chunk that others stored */
 #define TIDE_GRIDFS_STALE_MS (24 * 3600 * 1000L) /* after which chunks without a file are left over */
 #define TIDE_GRIDFS_REGISTER "tidemill.buckets"  /* the collection that names the buckets written to */
+
+/* A block is an insert of chunks, a piece one of them. More are hardly faster, and these just fit into the 2
+ * MiB that libmongoc takes for them. */
+#define TIDE_GRIDFS_PIECES 7
+#define TIDE_GRIDFS_LAYOUT                                                                                   \
+    {                                                                                                        \
+        .pieces = TIDE_GRIDFS_PIECES, .head = 96, .body = TIDE_GRIDFS_CHUNK, .tail = 32                      \
+    }
 
 struct tide_gridfs {
     mongoc_uri_t *uri;
@@ -137,7 +146,7 @@ bool tide_gridfs_remove_chunks(struct tide_gridfs_bucket *bucket, const bson_oid
 void tide_gridfs_chunk(bson_t *doc, const bson_oid_t *files_id, int32_t n, const void *data, size_t len);
 struct tide_blob_output *tide_gridfs_create(struct tide_blob_backend *backend, const char *bucket,
                                             const struct tide_id *id, bool shared, struct tide_err *err);
-bool tide_gridfs_append(struct tide_blob_output *output, const void *data, size_t len, struct tide_err *err);
+bool tide_gridfs_append(struct tide_blob_output *output, char *block, size_t len, struct tide_err *err);
 bool tide_gridfs_patch(struct tide_blob_output *output, int64_t offset, const void *data, size_t len,
                        struct tide_err *err);
 bool tide_gridfs_commit(struct tide_blob_output *output, const char *name, const char *metadata,

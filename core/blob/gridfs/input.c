@@ -3,8 +3,6 @@
 
 #include "blob/gridfs/gridfs.h"
 
-#define AHEAD (512 * 1024) /* bytes fetched ahead of one who reads on */
-
 struct gridfs_input {
     struct tide_gridfs *gridfs;
     char bucket[TIDE_BLOB_BUCKET_MAX + 1];
@@ -215,6 +213,12 @@ static size_t take_kept(struct gridfs_input *in, int64_t offset, char *buf, size
     return n;
 }
 
+/* One who reads on in small steps gets more than he asks for. */
+static int64_t ahead_of(size_t len, bool goes_on)
+{
+    return goes_on && len < TIDE_GRIDFS_READ ? TIDE_GRIDFS_READ - (int64_t)len : 0;
+}
+
 static ssize_t read_locked(struct gridfs_input *in, int64_t offset, void *buf, size_t len,
                            struct tide_err *err)
 {
@@ -228,7 +232,7 @@ static ssize_t read_locked(struct gridfs_input *in, int64_t offset, void *buf, s
     got = take_kept(in, offset, buf, len);
     in->next = offset + (int64_t)len;
     if (got < len &&
-        !fetch(in, offset + (int64_t)got, (char *)buf + got, len - got, goes_on ? AHEAD : 0, err))
+        !fetch(in, offset + (int64_t)got, (char *)buf + got, len - got, ahead_of(len - got, goes_on), err))
         return -1;
     return (ssize_t)len;
 }

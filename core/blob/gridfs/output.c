@@ -1,19 +1,11 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "blob/gridfs/gridfs.h"
 
-/* Chunks in an insert: more are hardly faster, and these just fit into the 2 MiB that libmongoc takes for
- * them. */
-#define BATCH 7
-
-/* A chunk's document, filled in place. */
-struct slot {
-    bson_t doc;
-    bson_iter_t id, n; /* what is new in each chunk */
-    char *data;        /* room for TIDE_GRIDFS_CHUNK bytes */
-};
+static const struct tide_blob_layout layout = TIDE_GRIDFS_LAYOUT;
 
 struct gridfs_output {
     struct tide_gridfs *gridfs;
@@ -24,10 +16,7 @@ struct gridfs_output {
 
     char *first; /* the first chunk waits for the commit: it can be patched, and it claims the id */
     size_t first_len;
-    struct slot slots[BATCH]; /* the chunks that follow, gathered for an insert */
-    int ready;                /* slots that were made */
-    size_t batch_len;         /* bytes in them */
-    int32_t stored;           /* chunks inserted */
+    int32_t stored; /* chunks inserted */
 };
 
 static struct gridfs_output *output_of(struct tide_blob_output *output)
@@ -70,119 +59,77 @@ static bool is_staged(const struct gridfs_output *out)
 
 /* ---- append ---- */
 
-static void find_data(struct slot *slot)
+/* Makes the document of a chunk around its data, where they are. */
+static void make_chunk(const struct gridfs_output *out, bson_t *doc, char *data, size_t len, int32_t n)
 {
-    const uint8_t *data;
-    bson_iter_t iter;
-    uint32_t len;
+    bson_t empty = BSON_INITIALIZER;
+    uint32_t before, size;
+    uint8_t *start;
 
-    bson_iter_init_find(&slot->id, &slot->doc, "_id");
-    bson_iter_init_find(&slot->n, &slot->doc, "n");
-    bson_iter_init_find(&iter, &slot->doc, "data");
-    bson_iter_binary(&iter, NULL, &len, &data);
-    slot->data = (char *)data; /* within the document, which is ours */
-}
-
-/* Any bytes will do for data that are still to come: those of the first chunk, which is full. */
-static void make_slot(struct gridfs_output *out, struct slot *slot, const char *data, size_t len)
-{
-    bson_init(&slot->doc);
     if (is_staged(out))
-        BSON_APPEND_OID(&slot->doc, "staged", &out->staged);
-    tide_gridfs_chunk(&slot->doc, &out->staged, 0, data, len);
-    find_data(slot);
+        BSON_APPEND_OID(&empty, "staged", &out->staged);
+    tide_gridfs_chunk(&empty, &out->staged, n, "", 0);
+    before = empty.len - 1; /* a document ends with a zero */
+    assert(before <= layout.head);
+    start = (uint8_t *)data - before;
+    memcpy(start, bson_get_data(&empty), before);
+    bson_destroy(&empty);
+    size = BSON_UINT32_TO_LE((uint32_t)len); /* before the data: their length, and a byte for their kind */
+    memcpy(data - 1 - sizeof size, &size, sizeof size);
+    size = BSON_UINT32_TO_LE(before + (uint32_t)len + 1);
+    memcpy(start, &size, sizeof size);
+    data[len] = 0;
+    bson_init_static(doc, start, before + len + 1);
 }
 
-/* The file's last chunk is shorter than its slot. */
-static void shorten_slot(struct gridfs_output *out, struct slot *slot, size_t len)
+/* The pieces of a block from `piece` on. */
+static bool insert_chunks(struct tide_gridfs_bucket *bucket, struct gridfs_output *out, char *block,
+                          size_t piece, size_t len, struct tide_err *err)
 {
-    struct slot shorter;
-
-    make_slot(out, &shorter, slot->data, len);
-    bson_destroy(&slot->doc);
-    bson_copy_to(&shorter.doc, &slot->doc);
-    bson_destroy(&shorter.doc);
-    find_data(slot);
-}
-
-static bool insert_chunks(struct tide_gridfs_bucket *bucket, struct gridfs_output *out, struct tide_err *err)
-{
-    size_t count = (out->batch_len + TIDE_GRIDFS_CHUNK - 1) / TIDE_GRIDFS_CHUNK;
-    size_t last = out->batch_len - (count - 1) * TIDE_GRIDFS_CHUNK;
-    const bson_t *docs[BATCH];
+    size_t count = 0, stride = layout.head + layout.body + layout.tail;
+    bson_t docs[TIDE_GRIDFS_PIECES];
+    const bson_t *list[TIDE_GRIDFS_PIECES];
     bson_error_t error;
 
-    if (last < TIDE_GRIDFS_CHUNK)
-        shorten_slot(out, &out->slots[count - 1], last);
-    for (size_t i = 0; i < count; i++) {
-        bson_oid_t id;
+    for (; piece * layout.body < len; piece++, count++) {
+        size_t left = len - piece * layout.body;
 
-        bson_oid_init(&id, NULL);
-        bson_iter_overwrite_oid(&out->slots[i].id, &id);
-        bson_iter_overwrite_int32(&out->slots[i].n, out->stored + 1 + (int32_t)i);
-        docs[i] = &out->slots[i].doc;
+        make_chunk(out, &docs[count], block + piece * stride + layout.head,
+                   left < layout.body ? left : layout.body, out->stored + 1 + (int32_t)count);
+        list[count] = &docs[count];
     }
     out->stored += (int32_t)count;
-    out->batch_len = 0;
-    return tide_gridfs_insert(bucket->chunks, docs, count, &error) ||
+    return tide_gridfs_insert(bucket->chunks, list, count, &error) ||
            tide_gridfs_fail(err, "insert of chunks", &error);
 }
 
-static bool flush(struct gridfs_output *out, struct tide_err *err)
+static bool keep_first(struct gridfs_output *out, const char *block, size_t len, struct tide_err *err)
 {
-    struct tide_gridfs_bucket bucket;
-    bool ok;
-
-    if (!tide_gridfs_enter(&bucket, out->gridfs, out->bucket, err))
-        return false;
-    ok = tide_gridfs_prepare(&bucket, err) && insert_chunks(&bucket, out, err);
-    tide_gridfs_leave(&bucket);
-    return ok;
-}
-
-static size_t take_first(struct gridfs_output *out, const char *data, size_t len)
-{
-    size_t room = TIDE_GRIDFS_CHUNK - out->first_len, n = len < room ? len : room;
-
+    out->first_len = len < layout.body ? len : layout.body;
+    out->first = malloc(out->first_len);
     if (!out->first)
-        out->first = malloc(TIDE_GRIDFS_CHUNK);
-    if (!out->first)
-        return 0;
-    memcpy(out->first + out->first_len, data, n);
-    out->first_len += n;
-    return n;
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
+    memcpy(out->first, block + layout.head, out->first_len);
+    return true;
 }
 
-static size_t take_next(struct gridfs_output *out, const char *data, size_t len)
-{
-    int which = (int)(out->batch_len / TIDE_GRIDFS_CHUNK);
-    size_t at = out->batch_len % TIDE_GRIDFS_CHUNK, room = TIDE_GRIDFS_CHUNK - at,
-           n = len < room ? len : room;
-
-    if (which == out->ready)
-        make_slot(out, &out->slots[out->ready++], out->first, TIDE_GRIDFS_CHUNK);
-    memcpy(out->slots[which].data + at, data, n);
-    out->batch_len += n;
-    return n;
-}
-
-bool tide_gridfs_append(struct tide_blob_output *output, const void *data, size_t len, struct tide_err *err)
+bool tide_gridfs_append(struct tide_blob_output *output, char *block, size_t len, struct tide_err *err)
 {
     struct gridfs_output *out = output_of(output);
+    struct tide_gridfs_bucket bucket;
+    size_t piece = out->length == 0 ? 1 : 0;
+    bool ok;
 
-    while (len > 0) {
-        size_t n =
-            out->first_len < TIDE_GRIDFS_CHUNK ? take_first(out, data, len) : take_next(out, data, len);
-
-        if (n == 0)
-            return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
-        data = (const char *)data + n;
-        len -= n;
-        out->length += (int64_t)n;
-        if (out->batch_len == BATCH * TIDE_GRIDFS_CHUNK && !flush(out, err))
-            return false;
-    }
-    return true;
+    if (out->length == 0 && !keep_first(out, block, len, err))
+        return false;
+    out->length += (int64_t)len;
+    if (len <= piece * layout.body)
+        return true;
+    if (!tide_gridfs_enter(&bucket, out->gridfs, out->bucket, err))
+        return false;
+    ok = tide_gridfs_prepare(&bucket, err) && insert_chunks(&bucket, out, block, piece, len, err);
+    tide_gridfs_leave(&bucket);
+    return ok;
 }
 
 /* TIDE_BLOB_PATCH_MAX is within the first chunk. */
@@ -263,7 +210,7 @@ static bool publish_staged(struct tide_gridfs_bucket *bucket, struct gridfs_outp
 static bool publish(struct tide_gridfs_bucket *bucket, struct gridfs_output *out, const bson_t *file,
                     struct tide_err *err)
 {
-    if (!tide_gridfs_prepare(bucket, err) || (out->batch_len > 0 && !insert_chunks(bucket, out, err)))
+    if (!tide_gridfs_prepare(bucket, err))
         return false;
     if (is_staged(out) && out->length > 0)
         return publish_staged(bucket, out, file, err);
@@ -309,8 +256,6 @@ void tide_gridfs_drop(struct tide_blob_output *output)
 
     if (!out->keep && out->stored > 0)
         remove_stored(out);
-    for (int i = 0; i < out->ready; i++)
-        bson_destroy(&out->slots[i].doc);
     free(out->first);
     free(out);
 }
