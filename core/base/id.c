@@ -8,17 +8,43 @@
 
 #define ID_BYTES (TIDE_ID_LEN / 2)
 
-struct tide_id tide_id_new(void)
+static void put_seconds(unsigned char bytes[4])
 {
-    unsigned char bytes[ID_BYTES];
     uint32_t seconds = (uint32_t)(tide_clock_now_ms() / 1000);
-    struct tide_id id;
 
     bytes[0] = (unsigned char)(seconds >> 24);
     bytes[1] = (unsigned char)(seconds >> 16);
     bytes[2] = (unsigned char)(seconds >> 8);
     bytes[3] = (unsigned char)seconds;
+}
+
+struct tide_id tide_id_new(void)
+{
+    unsigned char bytes[ID_BYTES];
+    struct tide_id id;
+
+    put_seconds(bytes);
     randombytes_buf(bytes + 4, ID_BYTES - 4);
+    sodium_bin2hex(id.hex, sizeof id.hex, bytes, sizeof bytes);
+    return id;
+}
+
+void tide_id_series_init(struct tide_id_series *series)
+{
+    randombytes_buf(series, sizeof *series);
+}
+
+struct tide_id tide_id_next(struct tide_id_series *series)
+{
+    unsigned char bytes[ID_BYTES];
+    uint32_t count = series->count++;
+    struct tide_id id;
+
+    put_seconds(bytes);
+    memcpy(bytes + 4, series->random, sizeof series->random);
+    bytes[9] = (unsigned char)(count >> 16);
+    bytes[10] = (unsigned char)(count >> 8);
+    bytes[11] = (unsigned char)count;
     sodium_bin2hex(id.hex, sizeof id.hex, bytes, sizeof bytes);
     return id;
 }

@@ -3,6 +3,7 @@
 #define TIDE_BASE_ID_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define TIDE_ID_LEN 24
 
@@ -12,6 +13,16 @@ struct tide_id {
 
 /* A new id: 4 bytes of seconds (big endian), 8 random bytes. */
 struct tide_id tide_id_new(void);
+
+/* Ids that only have to differ, without asking the system for each: the seconds, 5 bytes that were random
+ * once, 3 that count, as MongoDB's drivers make them. They can be guessed. One thread at a time. */
+struct tide_id_series {
+    unsigned char random[5];
+    uint32_t count;
+};
+
+void tide_id_series_init(struct tide_id_series *series);
+struct tide_id tide_id_next(struct tide_id_series *series);
 
 /* The id that always follows from `base` and `purpose` ("mp3"): a keyless hash of both, so that a
  * repeated job writes to the same place. */

@@ -55,7 +55,7 @@ static bool can_take(const struct broker *broker, size_t len, struct tide_err *e
     return false;
 }
 
-static struct tide_amqp_outgoing *outgoing_of(const struct tide_queue_message *message)
+static struct tide_amqp_outgoing *outgoing_of(struct broker *broker, const struct tide_queue_message *message)
 {
     struct tide_amqp_outgoing *outgoing = calloc(1, sizeof *outgoing);
     char *payload = malloc(message->len + 1);
@@ -69,7 +69,7 @@ static struct tide_amqp_outgoing *outgoing_of(const struct tide_queue_message *m
         memcpy(payload, message->payload, message->len);
     payload[message->len] = '\0';
     snprintf(outgoing->queue, sizeof outgoing->queue, "%s", message->queue);
-    snprintf(outgoing->message.id, sizeof outgoing->message.id, "%s", tide_id_new().hex);
+    memcpy(outgoing->message.id, tide_id_next(&broker->ids).hex, TIDE_ID_LEN + 1);
     outgoing->message.payload = payload;
     outgoing->message.len = message->len;
     outgoing->message.published_ms = tide_clock_now_ms();
@@ -92,7 +92,7 @@ static struct tide_queue_call *driver_publish(struct tide_queue_broker *base,
 
     if (!can_take(broker, message->len, err))
         return NULL;
-    outgoing = outgoing_of(message);
+    outgoing = outgoing_of(broker, message);
     call = calloc(1, sizeof *call);
     if (!outgoing || !call) {
         if (outgoing)
@@ -236,6 +236,7 @@ static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_
     }
     broker->base = (struct tide_queue_broker){&TIDE_MODULE_DRIVER, log};
     broker->loop = loop;
+    tide_id_series_init(&broker->ids);
     if (open_all(broker, url, err))
         return &broker->base;
     tide_amqp_publisher_close(broker->publisher);

@@ -37,6 +37,7 @@ void tide_amqp_arrival_begin(struct tide_amqp_subscription *subscription, const 
     incoming->tag = deliver->delivery_tag;
     incoming->returned = deliver->redelivered ? 1 : 0;
     incoming->mail.take = take_incoming;
+    tide_amqp_acks_hold(&subscription->acks, incoming->tag);
     subscription->partial = incoming;
     subscription->partial_left = 0;
     subscription->skip = false;
@@ -48,6 +49,7 @@ static bool refuse_large(struct tide_amqp_subscription *subscription, struct tid
     struct tide_amqp_link *link = &subscription->receiver->link;
     int status = amqp_basic_reject(link->conn, subscription->channel, subscription->partial->tag, 0);
 
+    tide_amqp_acks_forget(&subscription->acks, subscription->partial->tag);
     tide_amqp_incoming_free(subscription->partial);
     subscription->partial = NULL;
     tide_log_event(link->log, TIDE_LOG_ERROR, "queue: a message over 16 MiB was rejected",

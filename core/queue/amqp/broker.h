@@ -29,6 +29,7 @@ struct broker {
     uv_loop_t *loop;
     struct tide_amqp_url url;
     struct tide_amqp_known *known;
+    struct tide_id_series ids; /* of messages */
     struct tide_amqp_mailbox mailbox;
     struct tide_amqp_publisher *publisher;
     struct tide_amqp_receiver *receiver;

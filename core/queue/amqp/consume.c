@@ -129,15 +129,15 @@ static bool set_up_all(struct tide_amqp_receiver *receiver, struct tide_err *err
 
 /* ---- commands ---- */
 
-static bool ack(struct tide_amqp_subscription *subscription, const struct tide_amqp_command *command,
-                struct tide_err *err)
+/* All that is over so far: what comes after it may close channels. */
+static bool acknowledge(struct tide_amqp_receiver *receiver, struct tide_err *err)
 {
-    int status;
+    struct tide_amqp_subscription *at;
+    bool ok = true;
 
-    if (!subscription->channel || command->epoch != subscription->epoch)
-        return true;
-    status = amqp_basic_ack(subscription->receiver->link.conn, subscription->channel, command->tag, 0);
-    return status == AMQP_STATUS_OK || tide_amqp_status(status, "basic.ack", err);
+    for (at = receiver->subscriptions; ok && at; at = at->next)
+        ok = tide_amqp_subscription_acknowledge(at, err);
+    return ok;
 }
 
 static bool obey(struct tide_amqp_receiver *receiver, const struct tide_amqp_command *command,
@@ -157,7 +157,9 @@ static bool obey(struct tide_amqp_receiver *receiver, const struct tide_amqp_com
     case ASK:
         return tide_amqp_subscription_ask(subscription, err);
     default:
-        return ack(subscription, command, err);
+        if (command->epoch == subscription->epoch)
+            tide_amqp_acks_end(&subscription->acks, command->tag);
+        return true;
     }
 }
 
@@ -185,12 +187,12 @@ static bool receiver_work(struct tide_amqp_link *link, struct tide_err *err)
         struct tide_amqp_command *command = list;
 
         list = command->next;
-        tide_amqp_link_gather(link, command->what == ACK);
+        if (command->what != ACK)
+            ok = ok && acknowledge(receiver, err);
         ok = obey(receiver, command, ok ? err : &further) && ok;
         free(command);
     }
-    tide_amqp_link_gather(link, false);
-    return ok && set_up_all(receiver, err);
+    return ok && acknowledge(receiver, err) && set_up_all(receiver, err);
 }
 
 static int64_t receiver_next_ms(struct tide_amqp_link *link)

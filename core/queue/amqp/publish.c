@@ -25,6 +25,7 @@ struct tide_amqp_publisher {
     /* the thread's */
     struct list waiting, flying; /* flying: in the order of their tags */
     uint64_t last_tag;
+    char ensured[TIDE_AMQP_NAME]; /* the queue that was last seen to be there */
     struct {
         bool expected;
         uint64_t left; /* bytes of its body to come */
@@ -158,9 +159,7 @@ static void give_up(struct tide_amqp_publisher *publisher, struct tide_amqp_outg
                      publisher->link.url->shown);
     tide_err_set(&err, TIDE_ERR_UNAVAILABLE, true, "%.250s (for %d s)", why.message,
                  TIDE_AMQP_CONFIRM_MS / 1000);
-    pthread_mutex_lock(&publisher->link.lock);
-    outgoing->abandoned = true;
-    pthread_mutex_unlock(&publisher->link.lock);
+    atomic_store(&outgoing->abandoned, true);
     answer(outgoing, &err);
 }
 
@@ -227,22 +226,12 @@ static bool take_given(struct tide_amqp_publisher *publisher)
     return !blocked;
 }
 
-static bool is_abandoned(struct tide_amqp_publisher *publisher, const struct tide_amqp_outgoing *outgoing)
-{
-    bool abandoned;
-
-    pthread_mutex_lock(&publisher->link.lock);
-    abandoned = outgoing->abandoned;
-    pthread_mutex_unlock(&publisher->link.lock);
-    return abandoned;
-}
-
 /* Nobody waits for them any more. */
 static void drop_abandoned(struct tide_amqp_publisher *publisher)
 {
     struct tide_amqp_outgoing **at = &publisher->waiting.first;
 
-    while (*at && is_abandoned(publisher, *at))
+    while (*at && atomic_load(&(*at)->abandoned))
         finish(publisher, take(&publisher->waiting, at), NULL);
 }
 
@@ -263,19 +252,35 @@ static struct tide_amqp_outgoing **next_to_send(struct tide_amqp_publisher *publ
     return at;
 }
 
+/* Makes sure that its queue is there, and gathers what is sent unless that needs an answer. A queue is looked
+ * up once for the messages that are sent in a row. */
+static enum tide_amqp_outcome ensure(struct tide_amqp_publisher *publisher,
+                                     const struct tide_amqp_outgoing *outgoing, struct tide_err *err)
+{
+    struct tide_amqp_link *link = &publisher->link;
+    enum tide_amqp_outcome outcome;
+    bool ensured = strcmp(publisher->ensured, outgoing->name) == 0;
+
+    tide_amqp_link_gather(link, ensured || tide_amqp_is_known(link->url, link->known, outgoing->queue,
+                                                              outgoing->place, outgoing->delay_ms));
+    if (ensured)
+        return TIDE_AMQP_DONE;
+    outcome = tide_amqp_ensure(link->conn, link->url, link->known, outgoing->queue, outgoing->place,
+                               outgoing->delay_ms, err);
+    if (outcome == TIDE_AMQP_DONE)
+        memcpy(publisher->ensured, outgoing->name, sizeof outgoing->name);
+    return outcome;
+}
+
 /* False with err: the connection is of no use. */
 static bool send_one(struct tide_amqp_publisher *publisher, struct tide_amqp_outgoing **at,
                      struct tide_err *err)
 {
     struct tide_amqp_link *link = &publisher->link;
     struct tide_amqp_outgoing *outgoing = *at;
-    enum tide_amqp_outcome outcome;
+    enum tide_amqp_outcome outcome = ensure(publisher, outgoing, err);
     int status;
 
-    tide_amqp_link_gather(link, tide_amqp_is_known(link->url, link->known, outgoing->queue, outgoing->place,
-                                                   outgoing->delay_ms));
-    outcome = tide_amqp_ensure(link->conn, link->url, link->known, outgoing->queue, outgoing->place,
-                               outgoing->delay_ms, err);
     if (outcome == TIDE_AMQP_BROKEN)
         return false;
     if (outcome == TIDE_AMQP_DONE && fresh_ms(publisher, outgoing) > 0)
@@ -317,6 +322,7 @@ static bool publisher_work(struct tide_amqp_link *link, struct tide_err *err)
         drop_abandoned(publisher);
         return true;
     }
+    publisher->ensured[0] = '\0';
     ok = send_waiting(publisher, err);
     tide_amqp_link_gather(link, false);
     return ok;

@@ -7,6 +7,8 @@
 #ifndef TIDE_QUEUE_AMQP_PUBLISH_H
 #define TIDE_QUEUE_AMQP_PUBLISH_H
 
+#include <stdatomic.h>
+
 #include "queue/amqp/link.h"
 #include "queue/amqp/mailbox.h"
 #include "queue/amqp/message.h"
@@ -29,7 +31,7 @@ struct tide_amqp_outgoing {
     int64_t deadline_ms;
     struct tide_amqp_outgoing *next_awaited, **prev_awaited;
     struct tide_amqp_outgoing *next;
-    bool abandoned; /* under the link's lock */
+    atomic_bool abandoned; /* by the loop: nobody waits for it */
     char name[TIDE_AMQP_NAME];
     uint64_t tag;
     unsigned sent;

@@ -41,6 +41,7 @@ void tide_amqp_subscription_free(struct tide_amqp_subscription *subscription)
 {
     sem_destroy(&subscription->asked);
     tide_amqp_incoming_free(subscription->partial);
+    tide_amqp_acks_release(&subscription->acks);
     free(subscription);
 }
 
@@ -82,6 +83,7 @@ void tide_amqp_subscription_lost(struct tide_amqp_subscription *subscription)
     subscription->channel = 0;
     tide_amqp_incoming_free(subscription->partial);
     subscription->partial = NULL;
+    tide_amqp_acks_release(&subscription->acks);
     tell(subscription, (struct notice){.what = LOST});
     subscription->epoch++;
     subscription->state = subscription->unwanted ? QUIET : AWAY;
@@ -198,6 +200,23 @@ bool tide_amqp_subscription_ended(struct tide_amqp_subscription *subscription, c
     }
     set_up_later(subscription, err);
     tide_amqp_subscription_lost(subscription);
+    return true;
+}
+
+/* ---- acknowledgements ---- */
+
+bool tide_amqp_subscription_acknowledge(struct tide_amqp_subscription *subscription, struct tide_err *err)
+{
+    struct tide_amqp_link *link = &subscription->receiver->link;
+    uint64_t tag;
+    bool multiple;
+
+    while (tide_amqp_acks_next(&subscription->acks, &tag, &multiple)) {
+        int status = amqp_basic_ack(link->conn, subscription->channel, tag, multiple);
+
+        if (status != AMQP_STATUS_OK)
+            return tide_amqp_status(status, "basic.ack", err);
+    }
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include <semaphore.h>
 
+#include "queue/amqp/acks.h"
 #include "queue/amqp/consume.h"
 
 struct tide_amqp_command; /* consume.c's */
@@ -35,6 +36,7 @@ struct tide_amqp_subscription {
     bool unwanted; /* unsubscribe was called */
     unsigned epoch;
     int64_t retry_ms, pause_ms;
+    struct tide_amqp_acks acks;
     struct tide_amqp_incoming *partial; /* what is arriving */
     uint64_t partial_left;              /* bytes to come */
     bool skip;                          /* it is too large: its body is not kept */
@@ -64,6 +66,9 @@ TIDE_WARN_UNUSED bool tide_amqp_subscription_cancel(struct tide_amqp_subscriptio
 /* The broker's answer to that: what the channel had in hand may still be behind it. */
 TIDE_WARN_UNUSED bool tide_amqp_subscription_canceled(struct tide_amqp_subscription *subscription,
                                                       struct tide_err *err);
+/* Tells the broker what is over. */
+TIDE_WARN_UNUSED bool tide_amqp_subscription_acknowledge(struct tide_amqp_subscription *subscription,
+                                                         struct tide_err *err);
 /* Closes the channel, and is the receiver's no more. */
 TIDE_WARN_UNUSED bool tide_amqp_subscription_leave(struct tide_amqp_subscription *subscription,
                                                    struct tide_err *err);

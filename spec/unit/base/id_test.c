@@ -35,6 +35,24 @@ static void new_ids_differ(void **state)
     }
 }
 
+static void ids_of_a_series_differ_beyond_its_last_number(void **state)
+{
+    struct tide_id_series series, other;
+    struct tide_id ids[4];
+
+    (void)state;
+    tide_id_series_init(&series);
+    tide_id_series_init(&other);
+    series.count = UINT32_MAX - 1;
+    for (int i = 0; i < 4; i++) {
+        ids[i] = tide_id_next(&series);
+        assert_int_equal(strspn(ids[i].hex, "0123456789abcdef"), TIDE_ID_LEN);
+        assert_string_not_equal(ids[i].hex, tide_id_next(&other).hex);
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(ids[k].hex, ids[i].hex);
+    }
+}
+
 static void a_derived_id_follows_from_its_base_and_purpose(void **state)
 {
     struct tide_id base, other = tide_id_new();
@@ -77,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_id_starts_with_the_time),
         cmocka_unit_test(new_ids_differ),
+        cmocka_unit_test(ids_of_a_series_differ_beyond_its_last_number),
         cmocka_unit_test(a_derived_id_follows_from_its_base_and_purpose),
         cmocka_unit_test(parses_24_hex_digits_only),
     };

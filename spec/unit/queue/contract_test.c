@@ -229,6 +229,53 @@ static void acks_inside_the_delivery_leave_the_others_theirs(void **state)
     expect_stat(f, 0, 0, 8, 0);
 }
 
+static bool holds_ten(const void *arg)
+{
+    return ((const struct inbox *)arg)->count == 10;
+}
+
+static int ack_some_and_tell(struct fixture *f, int out)
+{
+    static const int acked[] = {9, 1, 0, 5, 3};
+    struct inbox inbox = {0};
+    struct tide_queue_consume how = consume_defaults(f);
+
+    how.lease_ms = 300;
+    consume_with(f, &inbox, &how);
+    wait_until(f, holds_ten, &inbox);
+    for (int i = 0; i < 3; i++)
+        tide_delivery_ack(inbox.held[acked[i]]);
+    flush(f);
+    for (int i = 3; i < 5; i++)
+        tide_delivery_ack(inbox.held[acked[i]]);
+    flush(f);
+    run_for(f, 200);
+    if (write(out, "!", 1) != 1)
+        return 1;
+    run_for(f, PATIENCE_MS);
+    return 0;
+}
+
+/* A driver may tell the broker in one word that several are done: no other one is among them. */
+static void acks_in_any_order_leave_what_is_held(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {.act = act_ack};
+    char text[2] = "0", got[6] = "";
+
+    for (; *text <= '9'; (*text)++)
+        publish(f, text);
+    holder_dies_after(f, ack_some_and_tell);
+    consume(f, &inbox);
+    await_total(f, &inbox, 5);
+    for (int i = 0; i < 5; i++)
+        strcat(got, inbox.texts[i]);
+    for (const char *at = "24678"; *at; at++)
+        assert_non_null(strchr(got, *at));
+    flush(f);
+    expect_stat(f, 0, 0, 0, 0);
+}
+
 static void act_stop_and_ack(struct inbox *inbox, struct tide_delivery *delivery)
 {
     tide_queue_consumer_stop(inbox->consumer);
@@ -702,6 +749,7 @@ int main(void)
         T(shares_a_queue_between_consumers),
         T(keeps_queues_apart),
         T(acks_inside_the_delivery_leave_the_others_theirs),
+        T(acks_in_any_order_leave_what_is_held),
         T(a_consumer_may_stop_itself_inside_a_delivery),
         T(stop_leaves_what_is_held),
         T(close_hands_back_what_is_held),

@@ -309,20 +309,26 @@ static inline int hold_and_tell(struct fixture *f, int out)
     return 0;
 }
 
-/* A process that takes a message and gets SIGKILL. */
-static inline void holder_dies(struct fixture *f)
+/* A process that gets SIGKILL once it has told. */
+static inline void holder_dies_after(struct fixture *f, int (*hold)(struct fixture *f, int out))
 {
     int pipes[2], status;
     char byte;
     pid_t pid;
 
     assert_int_equal(pipe(pipes), 0);
-    pid = in_child(f, hold_and_tell, pipes[1]);
+    pid = in_child(f, hold, pipes[1]);
     close(pipes[1]);
     assert_int_equal(read(pipes[0], &byte, 1), 1);
     close(pipes[0]);
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+/* A process that takes a message and gets SIGKILL. */
+static inline void holder_dies(struct fixture *f)
+{
+    holder_dies_after(f, hold_and_tell);
 }
 
 /* ---- look ---- */
