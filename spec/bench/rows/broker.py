@@ -1,5 +1,6 @@
 """Messages through a Lua route's handler and a Lua consumer, one worker, 50 at a time, against librabbitmq in C with the same
-window, and against pika. The same durable quorum queues on the same RabbitMQ, which shares the CPUs with all of them."""
+window, and against pika. 50 handlers run side by side, each publishes PER_REQUEST messages, one after the other was confirmed.
+The same durable quorum queues on the same RabbitMQ, which shares the CPUs with all of them."""
 import contextlib
 import os
 import re
@@ -12,7 +13,7 @@ import urllib.request
 from measure import Row, median, ratio, rounds, wrk
 from servers import HERE, PYTHON, Failed, engine, work_directory
 
-ROUNDS, SECONDS, MESSAGES, WINDOW = 5, 4, 30000, 50
+ROUNDS, SECONDS, MESSAGES, WINDOW, PER_REQUEST = 5, 4, 30000, 50, 25
 SERVERS = [sys.executable, "-B", HERE.parent / "servers"]
 
 
@@ -37,6 +38,11 @@ def output_of(*command):
     if done.returncode != 0:
         raise Failed(f"{command[0]}: {done.stderr[-500:]}")
     return float(done.stdout)
+
+
+def publish_rate(here, post):
+    load = wrk(f"{here.url}/publish/{PER_REQUEST}", "-s", str(post), seconds=SECONDS, connections=WINDOW)
+    return load.rate * PER_REQUEST
 
 
 def consumed(here):
@@ -73,8 +79,8 @@ def run():
                           ready=ready)
 
         with here() as server:
-            urllib.request.urlopen(server.url + "/publish", data=b"", timeout=20).read()  # the queues are there
-            publish = rounds(ROUNDS, here=lambda: wrk(server.url + "/publish", "-s", str(post), seconds=SECONDS, connections=WINDOW).rate,
+            urllib.request.urlopen(server.url + "/publish/1", data=b"", timeout=20).read()  # the queues are there
+            publish = rounds(ROUNDS, here=lambda: publish_rate(server, post),
                              c=lambda: output_of(raw, "publish", url, out, MESSAGES, WINDOW),
                              pika=lambda: output_of(*pika, "publish", url, out, MESSAGES // 15, WINDOW))
 
