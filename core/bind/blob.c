@@ -465,7 +465,8 @@ static void on_found(void *arg, const struct tide_blob_info *infos, size_t count
     tide_op_finish(&self->op);
 }
 
-/* Reads {key = value} at `index` into query->where; the strings stay the table's. */
+/* Reads {key = value} at `index` into query->where; the strings stay the table's. A light userdata is
+ * tide.json.null: the description lets no other one through. */
 static void check_where(lua_State *L, int index, struct tide_blob_query *query)
 {
     size_t count = 0, max = sizeof query->where / sizeof *query->where;
@@ -474,8 +475,9 @@ static void check_where(lua_State *L, int index, struct tide_blob_query *query)
         return;
     luaL_checktype(L, index, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-            luaL_error(L, "a condition compares a metadata key with a string");
+        if (lua_type(L, -2) != LUA_TSTRING ||
+            (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TLIGHTUSERDATA))
+            luaL_error(L, "a condition compares a metadata key with a string or null");
         if (count == max)
             luaL_error(L, "at most %d conditions", (int)max);
         query->where[count].key = lua_tostring(L, -2);

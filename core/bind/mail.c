@@ -34,7 +34,7 @@ static void on_sent(void *arg, const struct tide_err *err)
     tide_op_finish(&self->op);
 }
 
-/* mail_send(from|nil, to, subject, text, html|nil, id|nil): true, or nil and the failure */
+/* mail_send(from|nil, to, subject, text, html|nil, id|nil, before|nil): true, or nil and the failure */
 static int mail_send(lua_State *L)
 {
     struct tide_mailer *mailer = tide_bind_services(L)->mail;
@@ -43,7 +43,8 @@ static int mail_send(lua_State *L)
                                         .subject = luaL_checkstring(L, 3),
                                         .text = luaL_checkstring(L, 4),
                                         .html = luaL_optstring(L, 5, NULL),
-                                        .id = luaL_optstring(L, 6, NULL)};
+                                        .id = luaL_optstring(L, 6, NULL),
+                                        .before_ms = (int64_t)(luaL_optnumber(L, 7, 0) * 1000)};
     struct mail_op *self;
     struct tide_err err;
 

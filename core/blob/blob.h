@@ -102,7 +102,8 @@ struct tide_blob_query {
     const struct tide_id *id;
     /* Paging: only files behind this one in the order. TIDE_ERR_NOT_FOUND when it is gone. */
     const struct tide_id *before;
-    /* Metadata keys that must equal these strings; keys are [a-z_]+. "owner" and "state" are indexed. */
+    /* Metadata keys that must equal these strings, or, with a value NULL, not be there; keys are [a-z_]+.
+     * "owner" and "state" are indexed. */
     struct {
         const char *key, *value;
     } where[4];

@@ -156,12 +156,12 @@ static bool copy_where(struct tide_blob_call *call, size_t i, const char *key, c
     if (len == 0 || len > MAX_KEY || key[len])
         return tide_err_set(err, TIDE_ERR_INVALID, false,
                             "blob: '%.40s' is no metadata key to look for (1 to 32 of a-z and _)", key);
-    if (!value || strlen(value) > MAX_VALUE)
+    if (value && strlen(value) > MAX_VALUE)
         return tide_err_set(err, TIDE_ERR_INVALID, false, "blob: %s: a value of at most %d bytes is wanted",
                             key, MAX_VALUE);
     call->query.where[i].key = strdup(key);
-    call->query.where[i].value = strdup(value);
-    if (call->query.where[i].key && call->query.where[i].value)
+    call->query.where[i].value = value ? strdup(value) : NULL;
+    if (call->query.where[i].key && !call->query.where[i].value == !value)
         return true;
     return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
 }

@@ -305,7 +305,10 @@ static void add_conditions(struct query *q, const char *bucket, const struct tid
         if (!query->where[i].key)
             continue;
         tide_buf_printf(&q->sql, " AND json_extract(metadata, '$.%s')", query->where[i].key);
-        add_text(q, " = ?", query->where[i].value);
+        if (query->where[i].value)
+            add_text(q, " = ?", query->where[i].value);
+        else
+            tide_buf_puts(&q->sql, " IS NULL");
     }
 }
 

@@ -16,9 +16,13 @@ struct tide_mail_envelope {
     char message_id[128];    /* with its angle brackets */
     const char *data;        /* the whole message, lines end with CRLF */
     size_t len;
-    const atomic_bool
-        *canceled; /* nobody waits any more: it may be given up, if that is certain to send nothing */
+    int64_t before_ms;           /* of the message */
+    const atomic_bool *canceled; /* nobody waits any more */
 };
+
+/* Whether it may be given up, if that is certain to send nothing: nobody waits any more, or it is too late.
+ * err, unless NULL, says which. Any thread. */
+bool tide_mail_given_up(const struct tide_mail_envelope *envelope, struct tide_err *err);
 
 struct tide_mail_driver {
     unsigned threads; /* deliveries at a time */

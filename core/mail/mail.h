@@ -8,6 +8,7 @@
 #define TIDE_MAIL_MAIL_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "base/buf.h"
@@ -23,6 +24,7 @@ struct tide_mail_message {
     /* What makes the message one: same id, same Message-ID. The maildir keeps one; an SMTP server takes it
      * again, so that whoever must not repeat it has to note that it was sent. NULL: random. */
     const char *id;
+    int64_t before_ms; /* wall clock: given up when the server has not got the text by then; 0: never */
 };
 
 /* Checks addresses, refuses CR, LF and other controls in header values (TIDE_ERR_INVALID), and appends the

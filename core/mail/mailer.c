@@ -96,9 +96,8 @@ static void work(struct tide_job *job)
     struct tide_mail_call *call = (struct tide_mail_call *)job;
     struct tide_mailer *mailer = call->mailer;
 
-    if (atomic_load(&call->canceled))
-        return; /* nobody will hear of it */
-    call->failed = !mailer->driver->deliver(mailer->backend, &call->envelope, &call->err);
+    call->failed = tide_mail_given_up(&call->envelope, &call->err) ||
+                   !mailer->driver->deliver(mailer->backend, &call->envelope, &call->err);
     if (!call->failed)
         tide_fault("mail.sent", NULL);
 }
@@ -137,6 +136,7 @@ static bool fill_call(struct tide_mail_call *call, struct tide_mail_message mess
     tide_mail_message_id(message.id, call->mailer->domain, call->envelope.message_id);
     call->envelope.data = call->data.data;
     call->envelope.len = call->data.len;
+    call->envelope.before_ms = message.before_ms;
     call->envelope.canceled = &call->canceled;
     return true;
 }

@@ -1,4 +1,5 @@
 -- notification: one e-mail for each MP3.
+local claim = require "claim"
 local config = tide.config {
   download_url = { "string", default = "http://127.0.0.1:8080/download", doc = "the gateway's address as its users see it" },
 }
@@ -14,31 +15,29 @@ local function adopt(mp3, job)
   assert(mp3:annotate { owner = job.username, video_fid = job.video_fid })
 end
 
--- The e-mail is out. Another attempt would send it again: better wait in this one until the store takes the note.
-local function note(mp3)
-  repeat
-    local noted, err = mp3:annotate { mailed = math.floor(tide.now()) }
-    if noted == nil then
-      tide.log.warn("an e-mail is out and not noted", { mp3 = mp3.id, code = err.code, message = err.message })
-      tide.sleep "1s"
-    end
-  until noted ~= nil
-end
-
-mp3_queue:consume({ concurrency = 8, attempts = 10, timeout = "3m" }, function(job)
+mp3_queue:consume({ concurrency = 8, attempts = 15, timeout = "3m" }, function(job)
   local mp3 = assert(mp3s:open(job.mp3_fid))
   if mp3.metadata.mailed then
     return -- the message came twice
   elseif not mp3.owner then
     adopt(mp3, job)
   end
+  local mine = claim.take(mp3)
+  if not mine then
+    return tide.retry { after = "45s", code = "claimed", message = "another worker may be sending this e-mail" }
+  end
   local facts = { fid = mp3.id, url = config.download_url .. "?fid=" .. mp3.id, username = job.username }
-  assert(tide.mail.send {
+  local sent, err = tide.mail.send {
     id = mp3.id,
+    before = mine.before,
     to = job.username,
     subject = "MP3 Download",
     text = tide.template("mp3_ready.txt", facts),
     html = tide.template("mp3_ready.html", facts),
-  })
-  note(mp3)
+  }
+  if not sent then
+    claim.drop(mine)
+    error(err)
+  end
+  claim.done(mine)
 end)

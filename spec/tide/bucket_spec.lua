@@ -158,6 +158,14 @@ describe("tide.bucket", function()
       assert.is_false(box:annotate(tide.id.new(), { state = "BUSY" }))
     end)
 
+    it("changes only what has no such key where null is asked for", function()
+      local file = assert(box:open(put("x", { metadata = { state = "NEW" } })))
+      assert.is_false(file:annotate({ note = "lost" }, { state = tide.json.null }))
+      assert.is_true(file:annotate({ note = "first" }, { note = tide.json.null, state = "NEW" }))
+      assert.is_false(file:annotate({ note = "second" }, { note = tide.json.null }))
+      assert.same({ state = "NEW", note = "first" }, assert(box:open(file.id)).metadata)
+    end)
+
     it("gives one of several what all want at the same time", function()
       local id, wins = put("x", { metadata = { state = "FREE" } }), 0
       local function take()
@@ -193,6 +201,8 @@ describe("tide.bucket", function()
       end
       assert.same({ "f5", "f4", "f3", "f2", "f1" }, names {})
       assert.same({ "f5", "f3", "f1" }, names { where = { owner = "finder", state = "ODD" } })
+      assert.same({ "f5" }, names { where = { owner = "finder", note = tide.json.null }, limit = 1 })
+      assert.same({}, names { where = { owner = "finder", state = tide.json.null } })
       assert.same({ "f3", "f2" }, names { before = ids[4], limit = 2 })
       assert.same({}, names { older_than = "1h" })
       local info = box:find({ where = { owner = "finder" }, limit = 1 })[1]

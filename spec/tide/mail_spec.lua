@@ -67,6 +67,15 @@ describe("tide.mail.send", function()
     assert.equal(before + 1, count())
   end)
 
+  it("gives up what is not begun in time", function()
+    local ok, err = send(mail { subject = "too late", before = tide.now() - 1 })
+    assert.is_nil(ok)
+    assert.same({ "timeout", true }, { err.code, err.retryable })
+    assert.is_nil(sent "too late")
+    assert.is_true(send(mail { subject = "in time", before = tide.now() + 30 }))
+    assert.is_table(sent "in time")
+  end)
+
   it("refuses what would be another header or another recipient", function()
     local before = count()
     for _, over in ipairs {

@@ -113,13 +113,17 @@ static void add_condition(bson_t *all, uint32_t *count, bson_t *condition)
     bson_destroy(condition);
 }
 
+/* A null meets what isn't there, too. */
 static bson_t *where(const char *key, const char *value)
 {
     bson_t *condition = bson_new();
     char path[64];
 
     snprintf(path, sizeof path, "metadata.%s", key);
-    BSON_APPEND_UTF8(condition, path, value);
+    if (value)
+        BSON_APPEND_UTF8(condition, path, value);
+    else
+        BSON_APPEND_NULL(condition, path);
     return condition;
 }
 

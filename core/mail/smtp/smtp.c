@@ -54,6 +54,8 @@ static size_t give_data(char *to, size_t size, size_t count, void *arg)
     struct talk *talk = arg;
     size_t left = talk->envelope->len - talk->sent, n = size * count < left ? size * count : left;
 
+    if (talk->sent == 0 && tide_mail_given_up(talk->envelope, NULL))
+        return CURL_READFUNC_ABORT;
     talk->data_begun = true;
     memcpy(to, talk->envelope->data + talk->sent, n);
     talk->sent += n;
@@ -88,13 +90,13 @@ static size_t drop(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-/* The mailer gave the message up, as its task is gone. Once all of it is out the server's word decides. */
+/* Once all of it is out the server's word decides. */
 static int is_given_up(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
 {
     const struct talk *talk = arg;
 
     (void)down_total, (void)down, (void)up_total, (void)up;
-    return talk->sent < talk->envelope->len && atomic_load(talk->envelope->canceled);
+    return talk->sent < talk->envelope->len && tide_mail_given_up(talk->envelope, NULL);
 }
 
 /* ---- connections ---- */
@@ -185,8 +187,8 @@ static bool explain(const struct smtp *smtp, CURLcode result, struct talk *talk,
         talk->data_begun || result == CURLE_SEND_ERROR; /* what libcurl says of MAIL, RCPT, DATA */
     int code = talk->reply.data ? atoi(talk->reply.data) : 0;
 
-    if (result == CURLE_ABORTED_BY_CALLBACK)
-        return tide_err_set(err, TIDE_ERR_CANCELED, true, "%s: given up", url);
+    if (result == CURLE_ABORTED_BY_CALLBACK && tide_mail_given_up(talk->envelope, err))
+        return tide_err_prefix(err, "%s", url);
     if (result == CURLE_OPERATION_TIMEDOUT)
         return tide_err_set(err, TIDE_ERR_TIMEOUT, true, "%s: %s", url, talk->problem);
     if (result == CURLE_LOGIN_DENIED || SIGN_IN_CODE(code))

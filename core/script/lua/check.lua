@@ -109,7 +109,9 @@ end
 
 types.headers = map(is_header, "a table of headers, { name = string or list of strings }")
 types.labels = map(is_text, "a table of labels, { name = string }")
-types.conditions = map(function(value) return type(value) == "string" end, "a table of conditions, { key = string }")
+types.conditions = map(function(value)
+  return type(value) == "string" or types.null(value)
+end, "a table of conditions, { key = string or tide.json.null }")
 
 local function class(name)
   return function(value)

@@ -3,6 +3,7 @@ local ANNA = "anna@example.com"
 describe("notification", function()
   local app = tide.spec.bundle("notification", { settings = { download_url = "https://mp3.example.com/download" } })
   local videos, mp3s = tide.bucket "videos", tide.bucket "mp3s"
+  local queue = tide.queue("mp3", { video_fid = "id", mp3_fid = "id", username = "string" })
   local video
 
   setup(function()
@@ -56,6 +57,34 @@ describe("notification", function()
     assert.equal(0, #mails_about(fid))
   end)
 
+  it("leaves an e-mail to the worker that is at it, until that must be dead", function()
+    local fid = store(ANNA)
+    assert(mp3s:annotate(fid, { mailing = ("%d another"):format(tide.now() + 20) }))
+    assert.equal("delayed", deliver(fid))
+    assert.equal(0, #mails_about(fid))
+    tide.spec.advance "21s"
+    assert.equal("done", deliver(fid))
+    assert.equal(1, #mails_about(fid))
+    assert.is_nil(mp3s:open(fid).metadata.mailing)
+  end)
+
+  it("mails once when a message comes several times at once #embedded", function()
+    local fid = store(ANNA)
+    for _ = 1, 4 do
+      assert(queue:publish { video_fid = video, mp3_fid = fid, username = ANNA })
+    end
+    tide.spec.eventually(function()
+      local counts = app:queue "mp3"
+      return counts.ready + counts.leased == 0
+    end)
+    tide.spec.advance "60s" -- those that found it claimed come again
+    tide.spec.eventually(function()
+      local counts = app:queue "mp3"
+      return counts.ready + counts.leased + counts.delayed == 0
+    end)
+    assert.equal(1, #mails_about(fid))
+  end)
+
   -- What a converter of another system leaves.
   it("gives an MP3 without owner to who asked for it, and completes the job", function()
     local fid = store(nil)
@@ -92,6 +121,13 @@ describe("notification", function()
     assert.same({ code = "invalid", attempts = 1 }, letters[1])
     assert.same({ code = "not_found", attempts = 1 }, letters[5])
     assert.same({ code = "bad_message", attempts = 1 }, letters[#letters])
+  end)
+
+  it("keeps no claim on what could not be sent", function()
+    local fid = store(ANNA)
+    assert.equal("dead", deliver(fid, "no address"))
+    assert.is_nil(mp3s:open(fid).metadata.mailing)
+    assert.equal("done", deliver(fid))
   end)
 
   it("escapes in HTML what it is told", function()

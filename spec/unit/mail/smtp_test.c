@@ -5,6 +5,7 @@
  */
 #include "loop.h"
 
+#include "base/clock.h"
 #include "mail/mail.h"
 
 #define FROM "tidemill <mill@example.com>"
@@ -341,6 +342,29 @@ static void a_slow_server_is_waited_for(void **state)
 }
 
 /* The test's limit is shorter than what the server takes. */
+static void what_is_too_late_does_not_arrive(void **state)
+{
+    struct tide_mail_message message = {.to = "anna@example.com", .subject = "late", .text = "late\n"};
+    struct result r = {0};
+    char found[8192], id[128];
+
+    (void)state;
+    open_mailer(server("SMTP_URL"));
+    behave("DELAY 1.5\n");
+    message.id = fresh_id();
+    message.before_ms = tide_clock_now_ms() + 500;
+    start(&message, &r);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_failed(r, TIDE_ERR_TIMEOUT, true, "in time");
+    behave("");
+    message_id_of(message.id, id);
+    assert_int_equal(look_for(id, found), 0);
+    message.before_ms = tide_clock_now_ms() + 20000;
+    start(&message, &r);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(look_for(id, found), 1);
+}
+
 static void what_was_canceled_keeps_nobody_waiting(void **state)
 {
     struct tide_mail_message message = {.to = "a@b.c", .subject = "never", .text = "x", .id = fresh_id()};
@@ -440,6 +464,7 @@ int main(void)
         TEST(replies_decide),
         TEST(a_connection_that_ends_in_mid_message_is_made_anew),
         TEST(a_slow_server_is_waited_for),
+        TEST(what_is_too_late_does_not_arrive),
         TEST(what_was_canceled_keeps_nobody_waiting),
         TEST(a_server_that_is_not_there_is_waited_for),
         TEST(no_header_gets_in),

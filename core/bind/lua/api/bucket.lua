@@ -1,7 +1,8 @@
 local UNAVAILABLE = { "unavailable", "the store can't be reached" }
 local METADATA = { name = "metadata", type = "table", optional = true, doc = "a JSON object of at most 64 KiB" }
 local PATCH = { name = "patch", type = "table", doc = "keys and their new values; `tide.json.null` removes a key" }
-local WHERE = { name = "where", type = "conditions", optional = true, doc = "only when these keys have these strings; at most 4" }
+local WHERE = { name = "where", type = "conditions", optional = true, 
+  doc = "only when these keys have these strings (`tide.json.null`: when they are not there); at most 4" }
 local FILE_FIELDS = {
   { name = "id", type = "id" },
   { name = "name", type = "string" },
@@ -78,7 +79,7 @@ A file that a handler has opened or begun is closed when the handler ends; what 
     params = {
       { name = "options", optional = true, fields = {
         { name = "where", type = "conditions", optional = true,
-          doc = "metadata keys and the strings they must equal; at most 4; `owner` and `state` are indexed" },
+          doc = "metadata keys and the strings they must equal (`tide.json.null`: not be there); at most 4; `owner` and `state` are indexed" },
         { name = "before", type = "id", optional = true, doc = "only those behind this file: the next page" },
         { name = "older_than", type = "duration", optional = true, doc = "only those stored longer ago" },
         { name = "limit", type = "integer", default = 100, min = 1, max = 1000, doc = "at most so many" },

@@ -8,7 +8,7 @@ end
 local words = {
   id = "string", duration = "tide.duration", size = "tide.size", rate = "tide.rate", quality = "tide.quality",
   headers = "table<string, string|number|string[]>",
-  labels = "table<string, string|number>", conditions = "table<string, string>",
+  labels = "table<string, string|number>", conditions = "table<string, string|lightuserdata>",
 }
 
 local function type_of(field, options)
