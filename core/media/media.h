@@ -44,7 +44,7 @@ struct tide_media_options {
     int sample_rate;     /* Hz, an MPEG rate, or 0: nearest to the input */
     int64_t max_duration_ms; /* of the audio; 0: 12 h */
     int64_t max_output;      /* bytes; 0: 2 GiB */
-    int64_t max_memory;      /* bytes of address space of the child, whose libraries take 170 MiB; 0: 1 GiB */
+    int64_t max_memory;      /* bytes of address space of the child, 8 MiB at least; 0: 1 GiB */
     int64_t max_cpu_ms;      /* CPU time of the child; 0: 20 min */
     int64_t timeout_ms;      /* wall time; 0: 25 min */
 };

@@ -87,7 +87,7 @@ static bool set_limits(const struct tide_media_options *o, struct tide_media_job
     return set_limit("max_duration_ms", o->max_duration_ms, 12 * HOUR_MS, 1, 1000 * HOUR_MS,
                      &start->max_duration_ms, err) &&
            set_limit("max_output", o->max_output, 2048 * MIB, 1, MIB * MIB, &start->max_output, err) &&
-           set_limit("max_memory", o->max_memory, 1024 * MIB, 64 * MIB, MIB * MIB, &start->max_memory, err) &&
+           set_limit("max_memory", o->max_memory, 1024 * MIB, 8 * MIB, MIB * MIB, &start->max_memory, err) &&
            set_limit("max_cpu_ms", o->max_cpu_ms, 20 * MIN_MS, 1, 1000 * HOUR_MS, &start->max_cpu_ms, err) &&
            set_limit("timeout_ms", o->timeout_ms, 25 * MIN_MS, 1, 1000 * HOUR_MS, &job->timeout_ms, err);
 }

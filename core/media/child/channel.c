@@ -7,6 +7,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
+#define PROGRESS_EVERY_MS 100
+
 static _Noreturn void lost(const char *why)
 {
     dprintf(STDERR_FILENO, "channel: %s\n", why);
@@ -72,6 +76,7 @@ void channel_init(struct channel *channel, int fd)
 {
     channel->fd = fd;
     channel->percent = 0;
+    channel->told_at = 0;
     channel->pending = 0;
 }
 
@@ -133,9 +138,13 @@ void channel_progress(struct channel *channel, uint32_t percent)
 {
     struct tide_frame_progress progress = {percent};
 
-    if (percent <= channel->percent || percent > 100)
+    int64_t now = tide_clock_monotonic_ms();
+
+    /* Each one wakes the engine up. */
+    if (percent <= channel->percent || percent > 100 || now - channel->told_at < PROGRESS_EVERY_MS)
         return;
     channel->percent = percent;
+    channel->told_at = now;
     send_frame(channel, TIDE_FRAME_PROGRESS, &progress, sizeof progress, NULL, 0);
 }
 

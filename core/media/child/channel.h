@@ -13,6 +13,7 @@
 struct channel {
     int fd;
     uint32_t percent; /* last told */
+    int64_t told_at;  /* ms */
     size_t pending;   /* bytes in `output` */
     uint8_t output[64 * 1024];
 };
@@ -29,7 +30,8 @@ size_t channel_read_at(struct channel *channel, int64_t offset, void *buf, size_
 /* Bytes of output; small ones are gathered. */
 void channel_write(struct channel *channel, const void *data, size_t len);
 void channel_patch(struct channel *channel, int64_t offset, const void *data, size_t len);
-void channel_progress(struct channel *channel, uint32_t percent); /* told when it rose */
+/* Told when it rose, and at most every 100 ms. */
+void channel_progress(struct channel *channel, uint32_t percent);
 void channel_result(struct channel *channel, const struct tide_frame_result *result);
 void channel_error(struct channel *channel, const struct tide_err *err);
 

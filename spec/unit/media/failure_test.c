@@ -196,7 +196,7 @@ static void test_memory_limit(void **state)
     struct run *run = new_run_of_file(clip("clip-7s.mp4"));
 
     (void)state;
-    run->request.options.max_memory = 64 << 20;
+    run->request.options.max_memory = 8 << 20;
     run_job(run);
     expect_failure(run, TIDE_ERR_LIMIT, "out of memory");
     free_run(run);
