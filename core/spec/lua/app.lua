@@ -118,22 +118,32 @@ local function held(stat)
   return stat.ready + stat.delayed + stat.leased + stat.dead
 end
 
+-- What a queue holds and how many messages of it were acknowledged, at one moment: an acknowledgement counts before the message
+-- is gone.
+local function at_rest(queue)
+  return settle(function()
+    local count = acknowledged(queue)
+    local stat = native.spec_queue(queue)
+    return stat.leased == 0 and acknowledged(queue) == count and { held = held(stat), stat = stat, acknowledged = count }
+  end)
+end
+
 -- Publishes a message (a table, or the bytes of a malformed one) and waits until the queue has no message to work on. Tells
 -- what became of it: "done", "delayed" (it will be tried again) or "dead".
 function App:deliver(queue, message)
   if not native.spec_consumes(self.handle, queue) then
     error(("app:deliver: the bundle '%s' doesn't consume the queue '%s'"):format(self.name, queue), 2)
   end
-  local before, acknowledged_before = native.spec_queue(queue), acknowledged(queue)
+  local before = at_rest(queue)
   assert(native.queue_publish(queue, type(message) == "table" and cjson.encode(message) or message, 0))
   local now
   settle(function()
     now = native.spec_queue(queue)
     -- A broker doesn't tell which messages are leased: all that aren't acknowledged have to be found again.
-    local expected = held(before) + 1 - (acknowledged(queue) - acknowledged_before)
+    local expected = before.held + 1 - (acknowledged(queue) - before.acknowledged)
     return held(now) == expected and now.delayed + now.dead == expected and native.spec_in_flight(self.handle) == 0
   end)
-  return now.dead > before.dead and "dead" or now.delayed > before.delayed and "delayed" or "done"
+  return now.dead > before.stat.dead and "dead" or now.delayed > before.stat.delayed and "delayed" or "done"
 end
 
 -- Runs every timer (tide.every) of the bundle once and waits for them.
