@@ -28,7 +28,7 @@ local function convert(video, owner)
   assert(tide.media.transcode(video, mp3, {
     quality = config.quality, title = video.stem, max_duration = config.max_duration,
     on_progress = function(percent)
-      note(video.id, { state = "PROGRESSING", percent = percent, code = none, reason = none })
+      note(video.id, { state = "PROGRESSING", percent = percent, alive = tide.now(), code = none, reason = none })
     end,
   }))
   local stored, err = mp3:commit()
@@ -37,7 +37,7 @@ end
 
 -- The message goes to the dead letters: tell its owner why.
 local function failed(job, err)
-  return note(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = none })
+  return note(job.video_fid, { state = "ERROR", code = err.code, reason = err.message, percent = none, alive = none })
 end
 
 video_queue:consume({ concurrency = 1, attempts = 5, timeout = "25m", on_dead = failed }, function(job)
@@ -49,5 +49,5 @@ video_queue:consume({ concurrency = 1, attempts = 5, timeout = "25m", on_dead = 
   end
   local mp3_fid = convert(video, job.username)
   assert(mp3_queue:publish { video_fid = job.video_fid, mp3_fid = mp3_fid, username = job.username })
-  assert(video:annotate { state = "COMPLETE", mp3_fid = mp3_fid, percent = 100, code = none, reason = none })
+  assert(video:annotate { state = "COMPLETE", mp3_fid = mp3_fid, percent = 100, alive = none, code = none, reason = none })
 end)

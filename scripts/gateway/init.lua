@@ -6,6 +6,7 @@ local config = tide.config {
   auth_url = { "string", default = "http://127.0.0.1:5000", doc = "where the auth service listens" },
   max_upload = { "size", default = "5GiB", doc = "largest video" },
   outbox = { "boolean", default = true, doc = "keep an upload whose message can't be sent now, and send it later; false: answer 503" },
+  resend_after = { "integer", default = 600, doc = "seconds without a sign of life after which a job's message is sent again; 0: never" },
 }
 local auth = tide.upstream(config.auth_url)
 local mp3s = tide.bucket "mp3s"
@@ -76,3 +77,9 @@ tide.route("GET /openapi.json", function()
 end)
 
 tide.every("10s", jobs.relay)
+
+if config.resend_after > 0 then
+  tide.every("30s", function()
+    jobs.resend(config.resend_after)
+  end)
+end

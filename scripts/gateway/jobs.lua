@@ -1,6 +1,7 @@
 -- Jobs: the state of one is kept with its video. A video whose state is SUBMITTED is the outbox: its message may not be out yet.
 local jobs = {}
 local videos = tide.bucket "videos"
+local RESENDS, PAGE = 5, 100
 local queue = tide.queue("video", { video_fid = "id", mp3_fid = "id?", username = "string" })
 
 function jobs.create(filename, owner)
@@ -14,7 +15,7 @@ local function send(id, owner)
     tide.log.warn("job stays in the outbox", { job = id, code = err.code, message = err.message })
     return nil, err
   end
-  videos:annotate(id, { state = "QUEUED" }, { state = "SUBMITTED" })
+  videos:annotate(id, { state = "QUEUED", alive = tide.now() }, { state = "SUBMITTED" })
   return true
 end
 
@@ -32,6 +33,37 @@ end
 function jobs.relay()
   for _, video in ipairs(assert(videos:find { where = { state = "SUBMITTED" }, older_than = "15s" })) do
     send(video.id, video.owner)
+  end
+end
+
+-- Each time after twice as long: it may only wait behind many others.
+local function is_silent(video, seconds)
+  local m = video.metadata
+  local resent = m.resent or 0
+  return video.owner and resent < RESENDS and tide.now() - (m.alive or video.uploaded) >= seconds * 2 ^ resent
+end
+
+local function send_again(video, state)
+  if assert(queue:publish { video_fid = video.id, username = video.owner }) then
+    tide.log.warn("job sent again, as it gave no sign of life", { job = video.id, state = state })
+    video:annotate({ alive = tide.now(), resent = (video.metadata.resent or 0) + 1 }, { state = state })
+  end
+end
+
+-- A broker may lose a message that it has confirmed: its queue is deleted, or its disk is gone. The jobs that have shown no sign of life
+-- for so many seconds are sent again; the converter doesn't mind what comes twice.
+function jobs.resend(seconds)
+  for _, state in ipairs { "QUEUED", "PROGRESSING" } do
+    local page, last
+    repeat
+      page = assert(videos:find { where = { state = state }, older_than = seconds .. "s", before = last, limit = PAGE })
+      for _, video in ipairs(page) do
+        last = video.id
+        if is_silent(video, seconds) then
+          send_again(video, state)
+        end
+      end
+    until #page < PAGE
   end
 end
 

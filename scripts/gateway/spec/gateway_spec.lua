@@ -217,6 +217,37 @@ describe("gateway", function()
       assert.equal("QUEUED", describe_job(id, anna).state)
     end)
 
+    it("sends a job again that gives no sign of life, each time after twice as long, and not for ever", function()
+      local id = upload(anna):json().job
+      tide.spec.advance "590s"
+      app:tick()
+      assert.equal(1, sent(id))
+      for resent, silence in ipairs { "11s", "20m", "40m", "80m", "160m" } do
+        tide.spec.advance(silence)
+        app:tick()
+        app:tick()
+        assert.equal(1 + resent, sent(id))
+      end
+      tide.spec.advance "12h"
+      app:tick()
+      assert.same({ 6, "QUEUED" }, { sent(id), describe_job(id, anna).state })
+    end)
+
+    it("leaves a job alone that goes on or has ended, or whose owner nobody knows", function()
+      local live, ended, nobodys = upload(anna):json().job, upload(anna):json().job,
+        app:put("videos", VIDEO, { name = "clip.mp4", metadata = { state = "QUEUED" } })
+      tide.spec.advance "599s"
+      assert(videos:annotate(live, { state = "PROGRESSING", alive = tide.now() }))
+      assert(videos:annotate(ended, { state = "ERROR" }))
+      tide.spec.advance "2s"
+      app:tick()
+      assert.same({ 1, 1, 0 }, { sent(live), sent(ended), sent(nobodys) })
+      tide.spec.advance "600s"
+      app:tick()
+      assert.same({ 2, 1, 0 }, { sent(live), sent(ended), sent(nobodys) })
+      assert.equal("PROGRESSING", describe_job(live, anna).state)
+    end)
+
     it("keeps a job whose message can't be sent; without an outbox the job is taken back", function()
       local too_long = ("x"):rep(2 * 1024 * 1024) -- no queue takes a message of this size
       local kept, refused = kept_back(), kept_back()
