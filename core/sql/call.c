@@ -49,8 +49,9 @@ void tide_sql_call_init(struct tide_sql_call *call, struct tide_sql_db *db, enum
 }
 
 /* One block: the call, its parameters, and behind them their texts and the statement's. */
-struct tide_sql_call *tide_sql_call_new(size_t call_size, struct tide_sql_db *db,
-                                        const struct tide_sql_statement *from, struct tide_err *err)
+struct tide_sql_call *tide_sql_call_new(size_t call_size, struct tide_sql_db *db, struct tide_sql_tx *tx,
+                                        const struct tide_sql_statement *from, tide_sql_cb *cb, void *arg,
+                                        struct tide_err *err)
 {
     size_t text_len = strlen(from->text) + 1, size = call_size + text_len;
     struct tide_sql_value *params;
@@ -64,7 +65,11 @@ struct tide_sql_call *tide_sql_call_new(size_t call_size, struct tide_sql_db *db
         tide_err_errno(err, ENOMEM, db->driver->dialect);
         return NULL;
     }
+    assert(!tx || !tx->ending);
     tide_sql_call_init(call, db, TIDE_SQL_RUN, from->timeout_ms);
+    call->tx = tx;
+    call->cb = cb;
+    call->arg = arg;
     params = (struct tide_sql_value *)((char *)call + call_size);
     at = (char *)(params + from->count);
     for (size_t i = 0; i < from->count; i++) {
@@ -80,6 +85,34 @@ struct tide_sql_call *tide_sql_call_new(size_t call_size, struct tide_sql_db *db
     call->statement.text = at;
     call->statement.params = params;
     call->statement.count = from->count;
+    return call;
+}
+
+/* It is one of its database's until it is freed. */
+static void tx_init(struct tide_sql_tx *tx, struct tide_sql_db *db, struct tide_sql_call *end)
+{
+    *tx = (struct tide_sql_tx){.db = db, .next = db->txs, .end = end};
+    db->txs = tx;
+}
+
+struct tide_sql_call *tide_sql_call_begin(size_t call_size, size_t tx_size, size_t end_at,
+                                          struct tide_sql_db *db, tide_sql_begin_cb *cb, void *arg,
+                                          struct tide_err *err)
+{
+    struct tide_sql_call *call = malloc(call_size);
+    struct tide_sql_tx *tx = calloc(1, tx_size);
+
+    if (!call || !tx) {
+        free(call);
+        free(tx);
+        tide_err_errno(err, ENOMEM, db->driver->dialect);
+        return NULL;
+    }
+    tx_init(tx, db, (struct tide_sql_call *)((char *)tx + end_at));
+    tide_sql_call_init(call, db, TIDE_SQL_BEGIN, TIDE_SQL_TIMEOUT_MS);
+    call->tx = tx;
+    call->begin_cb = cb;
+    call->arg = arg;
     return call;
 }
 
@@ -131,12 +164,6 @@ void tide_sql_call_finish(struct tide_sql_call *call)
 }
 
 /* ---- transactions ---- */
-
-void tide_sql_tx_init(struct tide_sql_tx *tx, struct tide_sql_db *db, struct tide_sql_call *end)
-{
-    *tx = (struct tide_sql_tx){.db = db, .next = db->txs, .end = end};
-    db->txs = tx;
-}
 
 void tide_sql_tx_free(struct tide_sql_tx *tx)
 {

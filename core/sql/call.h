@@ -51,15 +51,19 @@ void tide_sql_call_init(struct tide_sql_call *call, struct tide_sql_db *db, enum
                         int64_t timeout_ms);
 /* One of `size` bytes, the driver's struct, with copies of what `from` holds. Only its beginning, the
  * tide_sql_call, is set. */
-struct tide_sql_call *tide_sql_call_new(size_t size, struct tide_sql_db *db,
-                                        const struct tide_sql_statement *from, struct tide_err *err);
+struct tide_sql_call *tide_sql_call_new(size_t size, struct tide_sql_db *db, struct tide_sql_tx *tx,
+                                        const struct tide_sql_statement *from, tide_sql_cb *cb, void *arg,
+                                        struct tide_err *err);
+/* A call that begins a transaction, which it makes as well: the driver's structs of these sizes, in the
+ * second of which the call of its end is at `end_at`. */
+struct tide_sql_call *tide_sql_call_begin(size_t call_size, size_t tx_size, size_t end_at,
+                                          struct tide_sql_db *db, tide_sql_begin_cb *cb, void *arg,
+                                          struct tide_err *err);
 /* The database is closing: the call has failed. */
 void tide_sql_call_refuse(struct tide_sql_call *call);
 /* Tells the caller, unless the call was canceled, and frees it; an end frees its transaction. */
 void tide_sql_call_finish(struct tide_sql_call *call);
 
-/* A new transaction is one of its database's until it is freed. `end` is part of tx. */
-void tide_sql_tx_init(struct tide_sql_tx *tx, struct tide_sql_db *db, struct tide_sql_call *end);
 void tide_sql_tx_free(struct tide_sql_tx *tx);
 /* Makes tx->end what tide_sql_end has asked for. */
 struct tide_sql_call *tide_sql_tx_ask_end(struct tide_sql_tx *tx, bool commit, tide_sql_cb *cb, void *arg);

@@ -1,8 +1,8 @@
 /*
  * The embedded database: SQLite in WAL mode. Calls are made here and run by lanes (sqlite_lane.c).
  */
-#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -54,14 +54,10 @@ static struct tide_sql_call *run(struct tide_sql_db *base, struct tide_sql_tx *t
 
     if (!can_take(db, err))
         return NULL;
-    call = tide_sql_call_new(sizeof(struct call), base, statement, err);
+    call = tide_sql_call_new(sizeof(struct call), base, tx, statement, cb, arg, err);
     if (!call)
         return NULL;
     set_own(call);
-    call->tx = tx;
-    call->cb = cb;
-    call->arg = arg;
-    assert(!tx || !tx->ending);
     tide_sql_list_push(!tx && only_reads(statement->text) ? &db->reads : &db->writes, call);
     tide_sqlite_pump(db);
     return call;
@@ -71,28 +67,18 @@ static struct tide_sql_call *begin(struct tide_sql_db *base, tide_sql_begin_cb *
                                    struct tide_err *err)
 {
     struct db *db = (struct db *)base;
-    struct call *call;
-    struct tx *tx;
+    struct tide_sql_call *call;
 
     if (!can_take(db, err))
         return NULL;
-    call = malloc(sizeof *call);
-    tx = calloc(1, sizeof *tx);
-    if (!call || !tx) {
-        free(call);
-        free(tx);
-        tide_err_errno(err, ENOMEM, "sqlite");
+    call = tide_sql_call_begin(sizeof(struct call), sizeof(struct tx), offsetof(struct tx, end), base, cb,
+                               arg, err);
+    if (!call)
         return NULL;
-    }
-    tide_sql_tx_init(&tx->base, base, &tx->end.base);
-    tide_sql_call_init(&call->base, base, TIDE_SQL_BEGIN, TIDE_SQL_TIMEOUT_MS);
-    set_own(&call->base);
-    call->base.tx = &tx->base;
-    call->base.begin_cb = cb;
-    call->base.arg = arg;
-    tide_sql_list_push(&db->writes, &call->base);
+    set_own(call);
+    tide_sql_list_push(&db->writes, call);
     tide_sqlite_pump(db);
-    return &call->base;
+    return call;
 }
 
 static struct tide_sql_call *end(struct tide_sql_tx *tx, bool commit, tide_sql_cb *cb, void *arg)

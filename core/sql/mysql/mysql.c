@@ -2,9 +2,9 @@
  * The driver of MySQL and MariaDB (MariaDB Connector/C). Calls are made here, wait in pool.c for one of a
  * worker's connections, and run on it in slot.c by the connector's non-blocking calls (conn.c).
  */
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -51,14 +51,9 @@ static struct tide_sql_call *run(struct tide_sql_db *base, struct tide_sql_tx *t
 
     if (!can_take(db, err))
         return NULL;
-    call = tide_sql_call_new(sizeof(struct tide_mysql_call), base, statement, err);
-    if (!call)
-        return NULL;
-    assert(!tx || !tx->ending);
-    call->tx = tx;
-    call->cb = cb;
-    call->arg = arg;
-    ask(db, tx ? &db->in_tx : &db->waiting, (struct tide_mysql_call *)call);
+    call = tide_sql_call_new(sizeof(struct tide_mysql_call), base, tx, statement, cb, arg, err);
+    if (call)
+        ask(db, tx ? &db->in_tx : &db->waiting, (struct tide_mysql_call *)call);
     return call;
 }
 
@@ -66,26 +61,15 @@ static struct tide_sql_call *begin(struct tide_sql_db *base, tide_sql_begin_cb *
                                    struct tide_err *err)
 {
     struct tide_mysql_db *db = (struct tide_mysql_db *)base;
-    struct tide_mysql_call *call;
-    struct tide_mysql_tx *tx;
+    struct tide_sql_call *call;
 
     if (!can_take(db, err))
         return NULL;
-    call = malloc(sizeof *call);
-    tx = calloc(1, sizeof *tx);
-    if (!call || !tx) {
-        free(call);
-        free(tx);
-        tide_err_errno(err, ENOMEM, "mysql");
-        return NULL;
-    }
-    tide_sql_tx_init(&tx->base, base, &tx->end.base);
-    tide_sql_call_init(&call->base, base, TIDE_SQL_BEGIN, TIDE_SQL_TIMEOUT_MS);
-    call->base.tx = &tx->base;
-    call->base.begin_cb = cb;
-    call->base.arg = arg;
-    ask(db, &db->waiting, call);
-    return &call->base;
+    call = tide_sql_call_begin(sizeof(struct tide_mysql_call), sizeof(struct tide_mysql_tx),
+                               offsetof(struct tide_mysql_tx, end), base, cb, arg, err);
+    if (call)
+        ask(db, &db->waiting, (struct tide_mysql_call *)call);
+    return call;
 }
 
 static struct tide_sql_call *end(struct tide_sql_tx *tx, bool commit, tide_sql_cb *cb, void *arg)

@@ -306,7 +306,8 @@ void tide_mysql_kill(struct tide_mysql_db *db, unsigned long id)
 
     snprintf(text, sizeof text, "KILL CONNECTION %lu", id);
     statement.text = text;
-    kill = (struct tide_mysql_call *)tide_sql_call_new(sizeof *kill, &db->base, &statement, NULL);
+    kill = (struct tide_mysql_call *)tide_sql_call_new(sizeof *kill, &db->base, NULL, &statement, NULL, NULL,
+                                                       NULL);
     if (!kill)
         return;
     kill->command = kill->base.statement.text;
