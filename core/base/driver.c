@@ -21,6 +21,13 @@ const char *tide_driver_location(const char *url)
     return location;
 }
 
+bool tide_driver_check_location(const char *url, struct tide_err *err)
+{
+    return *tide_driver_location(url) ||
+           tide_err_set(err, TIDE_ERR_INVALID, false, "the URL names nothing after '%.*s:'",
+                        (int)strcspn(url, ":"), url);
+}
+
 /* The directory of the running executable; "." where the kernel doesn't tell. */
 static void find_home(char out[PATH_MAX])
 {

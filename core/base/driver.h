@@ -30,5 +30,7 @@ const void *tide_driver_find(const char *feature, const struct tide_driver_choic
 /* The path in the URL of something local, such as sqlite:data/x.db or sqlite:///var/x.db; "" when the URL
  * names a host. */
 const char *tide_driver_location(const char *url);
+/* Whether it names something local, where that is all that such a URL may say. */
+TIDE_WARN_UNUSED bool tide_driver_check_location(const char *url, struct tide_err *err);
 
 #endif

@@ -17,8 +17,8 @@ bool tide_url_check_credentials(const char *url, struct tide_err *err)
         return true;
     return tide_err_set(
         err, TIDE_ERR_INVALID, false,
-        "the URL has an @ where none can be; what is special in its user and password must be "
-        "percent-encoded: / is %%2F, @ is %%40, ? is %%3F, # is %%23, : is %%3A, %% is %%25");
+        "the URL has an @ where none can be: in its user and password / is %%2F, @ is %%40, ? is %%3F, # is "
+        "%%23, : is %%3A, %% is %%25");
 }
 
 void tide_url_redact(const char *url, struct tide_buf *out)

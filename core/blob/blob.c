@@ -66,12 +66,23 @@ static bool start_pools(struct tide_blob_store *store, uv_loop_t *loop, struct t
     return false;
 }
 
+static const struct tide_blob_driver *find_driver(const char *url, struct tide_err *err)
+{
+    return tide_driver_find("blob", drivers, sizeof drivers / sizeof *drivers, url, err);
+}
+
+bool tide_blob_store_check(const char *url, struct tide_err *err)
+{
+    const struct tide_blob_driver *driver = find_driver(url, err);
+
+    return driver && driver->check(url, err);
+}
+
 struct tide_blob_store *tide_blob_store_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                              struct tide_err *err)
 {
     struct tide_blob_store *store;
-    const struct tide_blob_driver *driver =
-        tide_driver_find("blob", drivers, sizeof drivers / sizeof *drivers, url, err);
+    const struct tide_blob_driver *driver = find_driver(url, err);
 
     if (!driver)
         return NULL;

@@ -36,6 +36,8 @@ struct tide_blob_list {
 };
 
 struct tide_blob_driver {
+    /* Whether the URL is right, as open sees it. Reaches and makes nothing. */
+    bool (*check)(const char *url, struct tide_err *err);
     struct tide_blob_layout layout;
     size_t read_size; /* what a source fetches at once, beginning at multiples of it */
 

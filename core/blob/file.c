@@ -127,8 +127,10 @@ static struct tide_blob_backend *file_open(const char *url, const struct tide_lo
     struct tide_blob_files *files;
     char path[PATH_MAX];
 
-    if (!*location || snprintf(path, sizeof path, "%s/index.db", location) >= (int)sizeof path) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "blob: 'file:%.200s' names no directory", location);
+    if (!tide_driver_check_location(url, err))
+        return NULL;
+    if (snprintf(path, sizeof path, "%s/index.db", location) >= (int)sizeof path) {
+        tide_blob_files_error(err, ENAMETOOLONG, location);
         return NULL;
     }
     files = new_files(log, err);
@@ -282,6 +284,7 @@ static bool file_remove(struct tide_blob_backend *backend, const char *bucket, c
 const struct tide_blob_driver tide_blob_file_driver = {
     .layout = {.pieces = 1, .body = TIDE_STREAM_CHUNK},
     .read_size = TIDE_STREAM_CHUNK,
+    .check = tide_driver_check_location,
     .open = file_open,
     .close = file_close,
     .ready = file_ready,

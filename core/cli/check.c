@@ -92,14 +92,29 @@ static bool try_schemas(const struct tide_settings *settings)
     return ok;
 }
 
+/* False: told. */
+static bool check_backends(const struct tide_settings *settings)
+{
+    struct tide_buf report;
+    bool good;
+
+    tide_buf_init(&report, 1 << 16);
+    good = tide_services_check(settings, &report);
+    fputs(report.data ? report.data : "", stderr);
+    tide_buf_release(&report);
+    return good;
+}
+
 int tide_cli_check(struct tide_cli *cli)
 {
     struct tide_settings settings;
     struct tide_cli_bundles loaded;
+    bool backends;
     int code;
 
     if (!tide_cli_settings(cli, &settings))
         return TIDE_EXIT_FAILED;
+    backends = check_backends(&settings);
     if (!tide_cli_bundles_load(&loaded, &settings, false)) {
         tide_settings_release(&settings);
         return TIDE_EXIT_FAILED;
@@ -110,7 +125,7 @@ int tide_cli_check(struct tide_cli *cli)
         else
             printf("%-16s FAILED\n", loaded.settings.bundles[i].name);
     }
-    code = try_schemas(&settings) && !loaded.failed ? TIDE_EXIT_GOOD : TIDE_EXIT_FAILED;
+    code = backends && try_schemas(&settings) && !loaded.failed ? TIDE_EXIT_GOOD : TIDE_EXIT_FAILED;
     tide_cli_bundles_release(&loaded);
     tide_settings_release(&settings);
     return code;

@@ -10,24 +10,52 @@
 
 #define CRYPTO_QUEUE 256 /* logins that wait for a hash; a further one gets 503 */
 
-static bool blame(struct tide_err *err, const char *setting, const char *url)
+/* ---- what is wrong with a setting ---- */
+
+static bool blame(struct tide_err *err, const struct tide_settings *settings, const char *name,
+                  const char *url)
 {
     struct tide_buf shown;
 
     tide_buf_init(&shown, 512);
     tide_url_redact(url, &shown);
-    tide_err_prefix(err, "setting '%s' (%s)", setting, shown.data ? shown.data : "");
+    tide_err_prefix(err, "%s (%s)", tide_settings_origin(settings, name), shown.data ? shown.data : "");
     tide_buf_release(&shown);
     return false;
 }
 
-static bool check_helper(const char *path, struct tide_err *err)
+static bool check_helper(const struct tide_settings *settings, struct tide_err *err)
 {
+    const char *path = settings->media_helper;
+
     if (!path || access(path, X_OK) == 0)
         return true;
     tide_err_errno(err, errno, path);
-    return blame(err, "media_helper", path);
+    return blame(err, settings, "media_helper", path);
 }
+
+bool tide_services_check(const struct tide_settings *settings, struct tide_buf *report)
+{
+    const struct {
+        const char *name, *url;
+        bool (*check)(const char *url, struct tide_err *err);
+    } backends[] = {{"sql", settings->sql, tide_sql_check},
+                    {"queue", settings->queue, tide_queue_broker_check},
+                    {"blob", settings->blob, tide_blob_store_check},
+                    {"mail", settings->mail, tide_mailer_check}};
+    struct tide_err err;
+    bool good = true;
+
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        if (backends[i].check(backends[i].url, &err))
+            continue;
+        good = blame(&err, settings, backends[i].name, backends[i].url);
+        tide_buf_printf(report, "%s\n", err.message);
+    }
+    return good;
+}
+
+/* ---- open and close ---- */
 
 static bool open_stores(struct tide_services *services, const struct tide_settings *settings, unsigned which,
                         struct tide_err *err)
@@ -36,15 +64,15 @@ static bool open_stores(struct tide_services *services, const struct tide_settin
     const struct tide_log *log = services->log;
 
     if ((which & TIDE_WITH_SQL) && !(services->sql = tide_sql_open(loop, log, settings->sql, err)))
-        return blame(err, "sql", settings->sql);
+        return blame(err, settings, "sql", settings->sql);
     if ((which & TIDE_WITH_QUEUE) &&
         !(services->queue = tide_queue_broker_open(loop, log, settings->queue, err)))
-        return blame(err, "queue", settings->queue);
+        return blame(err, settings, "queue", settings->queue);
     if ((which & TIDE_WITH_BLOB) && !(services->blob = tide_blob_store_open(loop, log, settings->blob, err)))
-        return blame(err, "blob", settings->blob);
+        return blame(err, settings, "blob", settings->blob);
     if ((which & TIDE_WITH_MAIL) &&
         !(services->mail = tide_mailer_open(loop, log, settings->mail, settings->mail_from, err)))
-        return blame(err, "mail", settings->mail);
+        return blame(err, settings, "mail", settings->mail);
     return true;
 }
 
@@ -56,7 +84,7 @@ bool tide_services_open(struct tide_services *services, const struct tide_settin
         .loop = loop, .log = log, .metrics = metrics, .media_helper = settings->media_helper};
     if (which && !tide_lock_make_directory(settings->data, err))
         return false;
-    if (check_helper(settings->media_helper, err) && open_stores(services, settings, which, err) &&
+    if (check_helper(settings, err) && open_stores(services, settings, which, err) &&
         (!(which & TIDE_WITH_HTTP) || (services->http = tide_http_client_new(loop, NULL, err))) &&
         (!(which & TIDE_WITH_CRYPTO) ||
          (services->crypto = tide_pool_new(loop, "crypto", 2, CRYPTO_QUEUE, err))))

@@ -17,6 +17,9 @@ enum {
     TIDE_WITH_ALL = 63
 };
 
+/* Whether the URLs of the backends are right, as their start would see them; reaches and makes nothing.
+ * Appends a line for each that is wrong: the setting, who set it, and what is allowed, without a password. */
+TIDE_WARN_UNUSED bool tide_services_check(const struct tide_settings *settings, struct tide_buf *report);
 /* `which`: TIDE_WITH_* together; the others stay NULL. log and metrics outlive the services. On false nothing
  * is held, and the error names the setting. */
 TIDE_WARN_UNUSED bool tide_services_open(struct tide_services *services, const struct tide_settings *settings,

@@ -220,6 +220,17 @@ static void load_file(struct tide_settings_load *load)
 
 /* ---- together ---- */
 
+static bool keep_origins(struct tide_settings_load *load)
+{
+    struct tide_settings *settings = load->settings;
+    bool ok = (settings->origins = calloc(tide_settings_count, sizeof *settings->origins)) != NULL;
+
+    for (size_t i = 0; ok && i < tide_settings_count; i++)
+        if (load->texts[i])
+            ok = (settings->origins[i] = strdup(load->origins[i])) != NULL;
+    return ok;
+}
+
 static void take_overrides(struct tide_settings_load *load)
 {
     for (size_t i = 0; i < load->input->override_count; i++) {
@@ -309,6 +320,8 @@ bool tide_settings_load(struct tide_settings *settings, const struct tide_settin
         tide_settings_env_others(&load);
         take_overrides(&load);
         apply_all(&load);
+        if (!keep_origins(&load))
+            tide_settings_refuse(&load, "settings", "out of memory");
         tide_settings_make_bundles(&load);
     }
     release_load(&load);
@@ -323,6 +336,9 @@ void tide_settings_release(struct tide_settings *settings)
         if (tide_settings_table[i].type == TIDE_SETTING_TEXT ||
             tide_settings_table[i].type == TIDE_SETTING_ADDRESS)
             free(*(char **)((char *)settings + tide_settings_table[i].offset));
+    for (size_t i = 0; settings->origins && i < tide_settings_count; i++)
+        free(settings->origins[i]);
+    free(settings->origins);
     for (size_t i = 0; i < settings->bundle_count; i++) {
         free(settings->bundles[i].name);
         free(settings->bundles[i].directory);
@@ -342,6 +358,14 @@ const struct tide_settings_bundle *tide_settings_bundle(const struct tide_settin
         if (strcmp(settings->bundles[i].name, name) == 0)
             return &settings->bundles[i];
     return NULL;
+}
+
+const char *tide_settings_origin(const struct tide_settings *settings, const char *name)
+{
+    const struct tide_setting *setting = tide_setting_find(name);
+    const char *origin = settings->origins ? settings->origins[setting - tide_settings_table] : NULL;
+
+    return origin ? origin : name;
 }
 
 const char *tide_settings_address(const struct tide_settings_bundle *bundle)

@@ -45,6 +45,8 @@ struct tide_settings {
     int64_t head_bytes, body_bytes, connections, connections_per_address, head_timeout_ms, idle_timeout_ms,
         min_rate;
     int64_t script_memory;
+    char **origins; /* of the table's settings: "tidemill.lua:7: workers"; NULL: the default.
+                       tide_settings_origin */
     struct tide_settings_bundle *bundles; /* those to run, by name */
     size_t bundle_count;
 };
@@ -78,6 +80,8 @@ TIDE_WARN_UNUSED bool tide_settings_import(struct tide_settings *settings, const
 
 const struct tide_settings_bundle *tide_settings_bundle(const struct tide_settings *settings,
                                                         const char *name);
+/* Who set it, for messages: the file with its line, or the variable; the setting's name when nobody did. */
+const char *tide_settings_origin(const struct tide_settings *settings, const char *name);
 /* Where the bundle listens, or NULL. */
 const char *tide_settings_address(const struct tide_settings_bundle *bundle);
 void tide_settings_log(const struct tide_settings *settings, struct tide_log *log, const char *process);

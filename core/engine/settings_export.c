@@ -6,6 +6,8 @@
 
 #include "engine/settings_table.h"
 
+#define ORIGIN "origin:" /* before the name of a setting */
+
 static void put(struct tide_buf *out, const char *name, const char *value)
 {
     tide_buf_append(out, name, strlen(name) + 1);
@@ -20,6 +22,10 @@ bool tide_settings_export(const struct tide_settings *settings, struct tide_buf 
         tide_buf_append(out, tide_settings_table[i].name, strlen(tide_settings_table[i].name) + 1);
         tide_setting_print(&tide_settings_table[i], settings, out);
         tide_buf_append(out, "", 1);
+        if (settings->origins && settings->origins[i]) {
+            tide_buf_puts(out, ORIGIN);
+            put(out, tide_settings_table[i].name, settings->origins[i]);
+        }
     }
     for (size_t i = 0; i < settings->bundle_count; i++) {
         put(out, "bundle", settings->bundles[i].name);
@@ -50,6 +56,15 @@ static bool add_bundle(struct tide_settings *settings, const char *name)
     return set(&grown[settings->bundle_count++].name, name);
 }
 
+static bool set_origin(struct tide_settings *settings, const char *name, const char *value)
+{
+    const struct tide_setting *setting = tide_setting_find(name);
+
+    if (!settings->origins)
+        settings->origins = calloc(tide_settings_count, sizeof *settings->origins);
+    return setting && settings->origins && set(&settings->origins[setting - tide_settings_table], value);
+}
+
 static bool take(struct tide_settings *settings, const char *name, const char *value)
 {
     const struct tide_setting *setting = tide_setting_find(name);
@@ -58,6 +73,8 @@ static bool take(struct tide_settings *settings, const char *name, const char *v
 
     if (setting)
         return tide_setting_restore(setting, value, settings);
+    if (strncmp(name, ORIGIN, strlen(ORIGIN)) == 0)
+        return set_origin(settings, name + strlen(ORIGIN), value);
     if (strcmp(name, "path") == 0)
         return set(&settings->path, value);
     if (strcmp(name, "library") == 0)

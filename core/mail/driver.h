@@ -26,6 +26,8 @@ bool tide_mail_given_up(const struct tide_mail_envelope *envelope, struct tide_e
 
 struct tide_mail_driver {
     unsigned threads; /* deliveries at a time */
+    /* Whether the URL is right, as open sees it. Reaches and makes nothing. */
+    bool (*check)(const char *url, struct tide_err *err);
     struct tide_mail_backend *(*open)(const char *url, const struct tide_log *log, struct tide_err *err);
     void (*close)(struct tide_mail_backend *backend);
     bool (*ready)(struct tide_mail_backend *backend, struct tide_err *err);

@@ -35,6 +35,8 @@ TIDE_WARN_UNUSED bool tide_mail_build(const struct tide_mail_message *message, c
 void tide_mail_message_id(const char *id, const char *domain, char out[128]);
 
 struct tide_mailer;
+/* Whether the URL is right: what tide_mailer_open would say of it. Reaches and makes nothing. Any thread. */
+TIDE_WARN_UNUSED bool tide_mailer_check(const char *url, struct tide_err *err);
 struct tide_mailer *tide_mailer_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                      const char *default_from, struct tide_err *err);
 /* Blocks until what was sent is delivered; callbacks that were not canceled run inside. */

@@ -134,10 +134,8 @@ static struct tide_mail_backend *maildir_open(const char *url, const struct tide
     struct maildir *maildir;
 
     (void)log;
-    if (!*location) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "mail: 'maildir:' names no directory");
+    if (!tide_driver_check_location(url, err))
         return NULL;
-    }
     maildir = malloc(sizeof *maildir);
     if (!maildir) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "mail: out of memory");
@@ -270,6 +268,7 @@ static bool maildir_deliver(struct tide_mail_backend *backend, const struct tide
 
 const struct tide_mail_driver tide_mail_maildir_driver = {
     .threads = 2,
+    .check = tide_driver_check_location,
     .open = maildir_open,
     .close = maildir_close,
     .ready = maildir_ready,

@@ -50,11 +50,22 @@ static bool set_sender(struct tide_mailer *mailer, const char *from, struct tide
     return mailer->from || tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "mail: out of memory");
 }
 
+static const struct tide_mail_driver *find_driver(const char *url, struct tide_err *err)
+{
+    return tide_driver_find("mail", drivers, sizeof drivers / sizeof *drivers, url, err);
+}
+
+bool tide_mailer_check(const char *url, struct tide_err *err)
+{
+    const struct tide_mail_driver *driver = find_driver(url, err);
+
+    return driver && driver->check(url, err);
+}
+
 struct tide_mailer *tide_mailer_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                      const char *default_from, struct tide_err *err)
 {
-    const struct tide_mail_driver *driver =
-        tide_driver_find("mail", drivers, sizeof drivers / sizeof *drivers, url, err);
+    const struct tide_mail_driver *driver = find_driver(url, err);
     struct tide_mailer *mailer;
 
     if (!driver)

@@ -49,6 +49,8 @@ struct tide_queue_ending {
 };
 
 struct tide_queue_driver {
+    /* Whether the URL is right, as open sees it. Reaches and makes nothing. */
+    bool (*check)(const char *url, struct tide_err *err);
     struct tide_queue_broker *(*open)(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                       struct tide_err *err);
     void (*close)(struct tide_queue_broker *broker);

@@ -14,11 +14,22 @@ static const struct tide_driver_choice drivers[] = {
     {"amqps", "amqps://USER:PASSWORD@HOST/VHOST", NULL, "queue-amqp"},
 };
 
+static const struct tide_queue_driver *find_driver(const char *url, struct tide_err *err)
+{
+    return tide_driver_find("queue", drivers, sizeof drivers / sizeof *drivers, url, err);
+}
+
+bool tide_queue_broker_check(const char *url, struct tide_err *err)
+{
+    const struct tide_queue_driver *driver = find_driver(url, err);
+
+    return driver && driver->check(url, err);
+}
+
 struct tide_queue_broker *tide_queue_broker_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                                  struct tide_err *err)
 {
-    const struct tide_queue_driver *driver =
-        tide_driver_find("queue", drivers, sizeof drivers / sizeof *drivers, url, err);
+    const struct tide_queue_driver *driver = find_driver(url, err);
 
     return driver ? driver->open(loop, log, url, err) : NULL;
 }

@@ -26,6 +26,9 @@ struct tide_delivery;
 #define TIDE_QUEUE_MAX_PAYLOAD (1024 * 1024)                      /* bytes */
 #define TIDE_QUEUE_MAX_DELAY_MS (INT64_C(366) * 24 * 3600 * 1000) /* of a publish or a retry */
 
+/* Whether the URL is right: what tide_queue_broker_open would say of it. Reaches and makes nothing. Any
+ * thread. */
+TIDE_WARN_UNUSED bool tide_queue_broker_check(const char *url, struct tide_err *err);
 struct tide_queue_broker *tide_queue_broker_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                                  struct tide_err *err);
 /* Blocks until what was begun is stored; publishes still waiting are done or answered, and new ones refused.

@@ -196,8 +196,11 @@ static bool open_all(struct broker *broker, struct tide_err *err)
 static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                              struct tide_err *err)
 {
-    struct broker *broker = calloc(1, sizeof *broker);
+    struct broker *broker;
 
+    if (!tide_driver_check_location(url, err))
+        return NULL;
+    broker = calloc(1, sizeof *broker);
     if (!broker) {
         tide_err_errno(err, ENOMEM, "queue");
         return NULL;
@@ -264,6 +267,7 @@ static int64_t driver_purge(struct tide_queue_broker *base, const char *queue, c
 }
 
 const struct tide_queue_driver tide_queue_sqlite = {
+    .check = tide_driver_check_location,
     .open = driver_open,
     .close = driver_close,
     .ready = driver_ready,

@@ -31,6 +31,8 @@ struct tide_sql_statement {
 
 struct tide_sql_driver {
     const char *dialect; /* names the schema files that are meant for it */
+    /* Whether the URL is right, as open sees it. Reaches and makes nothing. */
+    bool (*check)(const char *url, struct tide_err *err);
     struct tide_sql_db *(*open)(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                 struct tide_err *err);
     void (*close)(struct tide_sql_db *db);

@@ -12,11 +12,22 @@ static const struct tide_driver_choice drivers[] = {
     {"mysql", "mysql://USER:PASSWORD@HOST/DATABASE", NULL, "sql-mysql"},
 };
 
+static const struct tide_sql_driver *find_driver(const char *url, struct tide_err *err)
+{
+    return tide_driver_find("sql", drivers, sizeof drivers / sizeof *drivers, url, err);
+}
+
+bool tide_sql_check(const char *url, struct tide_err *err)
+{
+    const struct tide_sql_driver *driver = find_driver(url, err);
+
+    return driver && driver->check(url, err);
+}
+
 struct tide_sql_db *tide_sql_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                   struct tide_err *err)
 {
-    const struct tide_sql_driver *driver =
-        tide_driver_find("sql", drivers, sizeof drivers / sizeof *drivers, url, err);
+    const struct tide_sql_driver *driver = find_driver(url, err);
 
     return driver ? driver->open(loop, log, url, err) : NULL;
 }

@@ -40,6 +40,8 @@ struct tide_sql_result {
     int64_t last_id;               /* of the row inserted; of several: the last (MySQL: the first) */
 };
 
+/* Whether the URL is right: what tide_sql_open would say of it. Reaches and makes nothing. Any thread. */
+TIDE_WARN_UNUSED bool tide_sql_check(const char *url, struct tide_err *err);
 /* Fails for a URL that is wrong, and a file that can't be used; a server may be away: see tide_sql_ready. */
 struct tide_sql_db *tide_sql_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                   struct tide_err *err);

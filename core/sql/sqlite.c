@@ -161,8 +161,10 @@ static bool ready(struct tide_sql_db *base, struct tide_err *err)
 
 /* ---- open and close ---- */
 
-static bool check_path(const char *path, struct tide_err *err)
+static bool check(const char *url, struct tide_err *err)
 {
+    const char *path = tide_driver_location(url);
+
     if (path[0] == '\0' || path[0] == ':')
         return tide_err_set(
             err, TIDE_ERR_INVALID, false,
@@ -212,10 +214,9 @@ static bool set_up(struct db *db, uv_loop_t *loop, const char *path, struct tide
 static struct tide_sql_db *db_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                    struct tide_err *err)
 {
-    const char *path = tide_driver_location(url);
     struct db *db;
 
-    if (!check_path(path, err))
+    if (!check(url, err))
         return NULL;
     db = calloc(1, sizeof *db);
     if (!db) {
@@ -224,7 +225,7 @@ static struct tide_sql_db *db_open(uv_loop_t *loop, const struct tide_log *log, 
     }
     db->base.driver = &tide_sql_sqlite;
     db->base.log = log;
-    if (!set_up(db, loop, path, err)) {
+    if (!set_up(db, loop, tide_driver_location(url), err)) {
         db_free(db);
         return NULL;
     }
@@ -262,6 +263,7 @@ static void db_close(struct tide_sql_db *base)
 
 const struct tide_sql_driver tide_sql_sqlite = {
     .dialect = "sqlite",
+    .check = check,
     .open = db_open,
     .close = db_close,
     .ready = ready,

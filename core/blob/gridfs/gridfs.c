@@ -114,6 +114,16 @@ static struct tide_blob_backend *gridfs_open(const char *url, const struct tide_
     return NULL;
 }
 
+/* What is opened reaches nothing yet. */
+static bool gridfs_check(const char *url, struct tide_err *err)
+{
+    struct tide_blob_backend *backend = gridfs_open(url, NULL, err);
+
+    if (backend)
+        gridfs_close(backend);
+    return backend != NULL;
+}
+
 /* Not at the start: the names of mongodb+srv: are looked up here, and the server may be down yet. */
 static mongoc_client_pool_t *clients_of(struct tide_gridfs *gridfs, struct tide_err *err)
 {
@@ -288,6 +298,7 @@ bool tide_gridfs_prepare(struct tide_gridfs_bucket *bucket, struct tide_err *err
 TIDE_MODULE_EXPORT const struct tide_blob_driver TIDE_MODULE_DRIVER = {
     .layout = TIDE_GRIDFS_LAYOUT,
     .read_size = TIDE_GRIDFS_READ,
+    .check = gridfs_check,
     .open = gridfs_open,
     .close = gridfs_close,
     .ready = gridfs_ready,

@@ -226,6 +226,15 @@ static void smtp_close(struct tide_mail_backend *backend)
     free(smtp);
 }
 
+static bool smtp_check(const char *url, struct tide_err *err)
+{
+    struct tide_smtp_options options;
+    bool ok = tide_smtp_options_parse(&options, url, err);
+
+    tide_smtp_options_release(&options);
+    return ok;
+}
+
 static struct tide_mail_backend *smtp_open(const char *url, const struct tide_log *log, struct tide_err *err)
 {
     struct smtp *smtp = calloc(1, sizeof *smtp);
@@ -309,6 +318,7 @@ static bool smtp_deliver(struct tide_mail_backend *backend, const struct tide_ma
 
 TIDE_MODULE_EXPORT const struct tide_mail_driver TIDE_MODULE_DRIVER = {
     .threads = CONNECTIONS,
+    .check = smtp_check,
     .open = smtp_open,
     .close = smtp_close,
     .ready = smtp_ready,

@@ -225,6 +225,15 @@ static bool open_all(struct broker *broker, const char *url, struct tide_err *er
     return broker->receiver != NULL;
 }
 
+static bool driver_check(const char *text, struct tide_err *err)
+{
+    struct tide_amqp_url url;
+    bool ok = tide_amqp_url_parse(&url, text, err);
+
+    tide_amqp_url_release(&url);
+    return ok;
+}
+
 static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                              struct tide_err *err)
 {
@@ -331,6 +340,7 @@ static int64_t driver_purge(struct tide_queue_broker *base, const char *queue, c
 }
 
 const struct tide_queue_driver TIDE_MODULE_DRIVER = {
+    .check = driver_check,
     .open = driver_open,
     .close = driver_close,
     .ready = driver_ready,

@@ -141,6 +141,15 @@ static bool set_up(struct tide_mysql_db *db, uv_loop_t *loop, const char *url, s
     return db->pool != NULL;
 }
 
+static bool check(const char *text, struct tide_err *err)
+{
+    struct tide_mysql_url url;
+    bool ok = tide_mysql_url_parse(&url, text, err);
+
+    tide_mysql_url_release(&url);
+    return ok;
+}
+
 static struct tide_sql_db *db_open(uv_loop_t *loop, const struct tide_log *log, const char *url,
                                    struct tide_err *err)
 {
@@ -176,6 +185,7 @@ static void db_close(struct tide_sql_db *base)
 
 const struct tide_sql_driver TIDE_MODULE_DRIVER = {
     .dialect = "mysql",
+    .check = check,
     .open = db_open,
     .close = db_close,
     .ready = tide_mysql_ready,

@@ -381,6 +381,8 @@ static void survives_the_way_to_a_worker(void **state)
     assert_string_equal(copy.bundles[1].settings_json, settings.bundles[1].settings_json);
     assert_int_equal(copy.grace_ms, 90000);
     assert_null(copy.admin);
+    assert_string_equal(tide_settings_origin(&copy, "sql"), "tidemill.lua:5: sql");
+    assert_string_equal(tide_settings_origin(&copy, "queue"), "queue");
     tide_settings_release(&copy);
     assert_false(tide_settings_import(&copy, first.data, first.len - 1, &err));
     assert_null(copy.sql);
