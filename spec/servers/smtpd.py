@@ -6,6 +6,8 @@ DIRECTORY/behaviour, read at every command, makes it misbehave; a line each, no 
     MAIL 451 4.3.0 later      this answer to a command (MAIL, RCPT or DATA) instead of its own
     DELAY 3                   seconds before each answer to MAIL
     CLOSE DATA                the connection ends in the middle of a message
+    STARTTLS off              it is not offered; with an answer instead of "off": it is refused so
+It listens on 127.0.0.2 as well, which is not in its certificate.
 """
 import asyncio
 import mailbox
@@ -56,6 +58,17 @@ class Handler:
 
 
 class Server(SMTP):
+    async def smtp_EHLO(self, hostname):
+        if self.event_handler.rules().get("STARTTLS") == "off":
+            self.tls_context = None
+        await super().smtp_EHLO(hostname)
+
+    async def smtp_STARTTLS(self, arg):
+        if answer := self.event_handler.rules().get("STARTTLS"):
+            await self.push(answer)
+        else:
+            await super().smtp_STARTTLS(arg)
+
     async def smtp_DATA(self, arg):
         if "CLOSE" in self.event_handler.rules():
             await self.push("354 End data with <CR><LF>.<CR><LF>")
@@ -80,8 +93,9 @@ async def serve(port, tls_port, password, certificate, key, directory):
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    await loop.create_server(session(context), "127.0.0.1", int(port))
-    await loop.create_server(session(None), "127.0.0.1", int(tls_port), ssl=context)
+    hosts = ["127.0.0.1", "127.0.0.2"]
+    await loop.create_server(session(context), hosts, int(port))
+    await loop.create_server(session(None), hosts, int(tls_port), ssl=context)
     await ended.wait()
 
 

@@ -2,8 +2,8 @@
  * Hands messages to an SMTP server with libcurl. A delivery takes an idle connection of the backend, or makes
  * one, so that several messages go over one connection, and as many at a time as the mailer has threads. What
  * the server's reply means: 2xx to the end of the data is handed over. 5xx to the sender, the recipient or
- * the message itself is final. All else (4xx, no connection, no TLS, no sign-in, a refused greeting) says
- * nothing about the message, and can be mended: it is retryable.
+ * the message itself is final. All else (4xx, no connection, no TLS, no sign-in, a refused greeting, no SMTP)
+ * says nothing about the message, and can be mended: it is retryable.
  */
 #include <curl/curl.h>
 #include <pthread.h>
@@ -180,6 +180,23 @@ static const char *words(struct talk *talk)
     return talk->reply.data ? talk->reply.data : "no reply";
 }
 
+/* What went wrong before the server could say a word about the message; false: nothing of that kind. */
+static bool is_about_tls(const char *url, CURLcode result, const char *problem, struct tide_err *err)
+{
+    if (result == CURLE_USE_SSL_FAILED)
+        tide_err_set(
+            err, TIDE_ERR_UNAVAILABLE, true,
+            "%s: the server takes no STARTTLS: %s; smtps: is TLS from the start, ?tls=off does without", url,
+            problem);
+    else if (result == CURLE_PEER_FAILED_VERIFICATION)
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true,
+                     "%s: the server's certificate is not trusted: %s; ?cacert=FILE names its authority", url,
+                     problem);
+    else
+        return false;
+    return true;
+}
+
 static bool explain(const struct smtp *smtp, CURLcode result, struct talk *talk, struct tide_err *err)
 {
     const char *url = smtp->options.url;
@@ -191,6 +208,11 @@ static bool explain(const struct smtp *smtp, CURLcode result, struct talk *talk,
         return tide_err_prefix(err, "%s", url);
     if (result == CURLE_OPERATION_TIMEDOUT)
         return tide_err_set(err, TIDE_ERR_TIMEOUT, true, "%s: %s", url, talk->problem);
+    if (is_about_tls(url, result, talk->problem, err))
+        return false;
+    if (code != 0 && (code < 200 || code > 599))
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "%s: this is no reply of SMTP: %s", url,
+                            words(talk));
     if (result == CURLE_LOGIN_DENIED || SIGN_IN_CODE(code))
         return tide_err_set(err, TIDE_ERR_DENIED, true, "%s: the server refuses the sign-in: %s", url,
                             words(talk));

@@ -274,6 +274,47 @@ static void trusts_no_certificate_that_nobody_signed(void **state)
     }
 }
 
+static void a_certificate_is_for_its_host(void **state)
+{
+    static const char *const names[] = {"SMTP_URL", "SMTPS_URL"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char url[512];
+
+        snprintf(url, sizeof url, "%s", trusting(names[i], i == 0 ? "&tls=required" : ""));
+        assert_non_null(strstr(url, "@127.0.0.1:"));
+        strstr(url, "@127.0.0.1:")[9] = '2';
+        open_mailer(url);
+        assert_failed(send_mail(NULL), TIDE_ERR_UNAVAILABLE, true, "certificate is not trusted");
+        tide_mailer_close(mailer);
+        mailer = NULL;
+    }
+}
+
+/* Nothing goes out in the clear because a server, or who is between, says that there is no TLS. */
+static void no_tls_is_no_reason_to_do_without(void **state)
+{
+    static const char *const rules[] = {"STARTTLS off\n", "STARTTLS 454 4.7.0 not now\n"};
+    struct tide_err err = {0};
+    char id[128], found[8192];
+
+    (void)state;
+    server("SMTP_BEHAVIOUR");
+    open_mailer(trusting("SMTP_URL", "&tls=required"));
+    for (int i = 0; i < 2; i++) {
+        const char *fresh = fresh_id();
+
+        behave(rules[i]);
+        message_id_of(fresh, id);
+        assert_failed(send_mail(fresh), TIDE_ERR_UNAVAILABLE, true, "takes no STARTTLS");
+        assert_int_equal(look_for(id, found), 0);
+        assert_false(tide_mailer_ready(mailer, &err));
+        behave("");
+    }
+    assert_sent(send_mail(NULL));
+}
+
 static void a_wrong_password_is_no_reason_to_give_a_message_up(void **state)
 {
     char url[256];
@@ -305,6 +346,10 @@ static void replies_decide(void **state)
         {"RCPT 550 5.1.1 no such mailbox\n", TIDE_ERR_INVALID, "550 5.1.1 no such mailbox"},
         {"DATA 554 5.6.0 not this\n", TIDE_ERR_INVALID, "554 5.6.0 not this"},
         {"MAIL 530 5.7.0 sign in first\n", TIDE_ERR_DENIED, "530 5.7.0 sign in first"},
+        {"MAIL 999 what\n", TIDE_ERR_UNAVAILABLE, "no reply of SMTP: 999 what"},
+        {"RCPT 600 what\n", TIDE_ERR_UNAVAILABLE, "no reply of SMTP: 600 what"},
+        {"DATA 999 what\n", TIDE_ERR_UNAVAILABLE, "no reply of SMTP: 999 what"},
+        {"DATA 199 what\n", TIDE_ERR_UNAVAILABLE, "no reply of SMTP: 199 what"},
     };
 
     (void)state;
@@ -460,6 +505,8 @@ int main(void)
         TEST(many_go_over_few_connections),
         TEST(goes_by_tls),
         TEST(trusts_no_certificate_that_nobody_signed),
+        TEST(a_certificate_is_for_its_host),
+        TEST(no_tls_is_no_reason_to_do_without),
         TEST(a_wrong_password_is_no_reason_to_give_a_message_up),
         TEST(replies_decide),
         TEST(a_connection_that_ends_in_mid_message_is_made_anew),
