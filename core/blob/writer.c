@@ -94,8 +94,7 @@ static void work(struct tide_job *job)
     struct tide_blob_writer *w = (struct tide_blob_writer *)job;
     bool ok = run_step(w);
 
-    /* At once also after a failure: a full disk needs the room. */
-    if (w->output && (!ok || w->step == STEP_COMMIT || w->step == STEP_DROP)) {
+    if (w->output && ((ok && w->step == STEP_COMMIT) || w->step == STEP_DROP)) {
         w->store->driver->drop(w->output);
         w->output = NULL;
     }
@@ -231,10 +230,15 @@ static void done(struct tide_job *job)
     }
     if (w->job_err.code && !w->err.code)
         w->err = w->job_err;
+    /* At once: a full disk needs the room. Beside the caller's being told: a server that is away takes its
+     * time. */
+    if (w->err.code && w->output)
+        start(w, STEP_DROP);
     if (w->call == CALL_WRITE) {
         take_bytes(w);
     } else if (w->call != CALL_NONE && !w->begun) {
-        begin_call(w);
+        if (!w->busy)
+            begin_call(w);
     } else if (w->call != CALL_NONE) {
         w->committed = w->call == CALL_COMMIT && !w->err.code;
         finish_call(w);

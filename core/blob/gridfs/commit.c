@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "blob/gridfs/gridfs.h"
 
+#define MOVED 128    /* chunks that get another id in one call, which has to end in time */
 #define MAX_CLAIMS 5 /* tries when what was in the way of a claim is gone at the second look */
 
 static int64_t length_of(const bson_t *file)
@@ -70,7 +71,7 @@ bool tide_gridfs_insert_file(struct tide_gridfs_bucket *bucket, const bson_t *fi
         return true;
     if (tide_gridfs_is_duplicate(&error))
         return expect_same(bucket, file, err);
-    tide_gridfs_fail(err, "commit", &error);
+    tide_gridfs_fail(bucket->gridfs, err, "commit", &error);
     *unknown = is_unknown(err);
     return false;
 }
@@ -88,23 +89,33 @@ bool tide_gridfs_remove_chunks(struct tide_gridfs_bucket *bucket, const bson_oid
 
     BCON_APPEND(others, "n", "{", "$gt", BCON_INT32(0), "}");
     BSON_APPEND_INT32(last, "n", 0);
-    ok = tide_gridfs_delete_many(bucket->chunks, others, err) &&
-         tide_gridfs_delete_many(bucket->chunks, last, err);
+    ok = tide_gridfs_delete_many(bucket, bucket->chunks, others, err) &&
+         tide_gridfs_delete_many(bucket, bucket->chunks, last, err);
     bson_destroy(others);
     bson_destroy(last);
     return ok;
 }
 
-static bool move_chunks(struct tide_gridfs_bucket *bucket, const bson_oid_t *from, const bson_oid_t *to,
-                        struct tide_err *err)
+static bool move_some(struct tide_gridfs_bucket *bucket, const bson_oid_t *from, const bson_oid_t *to,
+                      int64_t first, struct tide_err *err)
 {
-    bson_t *filter = BCON_NEW("files_id", BCON_OID(from));
+    bson_t *filter = BCON_NEW("files_id", BCON_OID(from), "n", "{", "$gte", BCON_INT64(first), "$lt",
+                              BCON_INT64(first + MOVED), "}");
     bson_t *update = BCON_NEW("$set", "{", "files_id", BCON_OID(to), "}");
-    bool ok = tide_gridfs_update_many(bucket->chunks, filter, update, err);
+    bool ok = tide_gridfs_update_many(bucket, bucket->chunks, filter, update, err);
 
     bson_destroy(filter);
     bson_destroy(update);
     return ok;
+}
+
+static bool move_chunks(struct tide_gridfs_bucket *bucket, const bson_oid_t *from, const bson_oid_t *to,
+                        int64_t count, struct tide_err *err)
+{
+    for (int64_t first = 0; first < count; first += MOVED)
+        if (!move_some(bucket, from, to, first, err))
+            return false;
+    return true;
 }
 
 /* A claim that stays does no harm: whoever finds it finds all done. */
@@ -128,7 +139,7 @@ static bool fulfil(struct tide_gridfs_bucket *bucket, const bson_t *file, const 
     struct tide_err ignored;
     bool unknown;
 
-    if (want > 1 && !move_chunks(bucket, staged, &id, err))
+    if (want > 1 && !move_chunks(bucket, staged, &id, want, err))
         return false;
     count = tide_gridfs_count(bucket, &id, err);
     if (count >= 0 && count != want)
@@ -169,7 +180,7 @@ static bool get_first(struct tide_gridfs_bucket *bucket, const bson_oid_t *id, b
 {
     bson_t *filter = BCON_NEW("files_id", BCON_OID(id), "n", BCON_INT32(0));
     bson_t *opts = BCON_NEW("projection", "{", "staged", BCON_INT32(1), "claim", BCON_INT32(1), "}");
-    bool ok = tide_gridfs_first(bucket->chunks, filter, opts, first, err);
+    bool ok = tide_gridfs_first(bucket, bucket->chunks, filter, opts, first, err);
 
     bson_destroy(filter);
     bson_destroy(opts);
@@ -225,7 +236,7 @@ static bool insert_claim(struct tide_gridfs_bucket *bucket, const bson_t *chunk,
         if (tide_gridfs_insert(bucket->chunks, &chunk, 1, &error))
             mine = true;
         else if (!tide_gridfs_is_duplicate(&error)) {
-            tide_gridfs_fail(err, "commit", &error);
+            tide_gridfs_fail(bucket->gridfs, err, "commit", &error);
             *unknown = is_unknown(err);
             return false;
         }

@@ -65,15 +65,65 @@ static bool fail_reply(struct tide_err *err, const char *what, const bson_error_
                         error->code);
 }
 
-bool tide_gridfs_fail(struct tide_err *err, const char *what, const bson_error_t *error)
+/* ---- no server ---- */
+
+/* libmongoc's words for what can be mended. */
+static const struct {
+    const char *says, *hint;
+} hints[] = {
+    {"certificate verify failed",
+     "tlsCAFile has to name its authority, and the certificate to be for that host"},
+    {"TLS handshake", "tls=true is for a server that speaks TLS"},
+    {"Failed to read 4 bytes", "a server that speaks TLS wants tls=true"},
+    {"Failed to connect", "nothing listens there"},
+};
+
+/* In the brackets of "No suitable servers found: ...: [cause]" stands the last failure of each server. */
+static bool fail_selection(const struct tide_gridfs *gridfs, struct tide_err *err, const char *what,
+                           const bson_error_t *error)
+{
+    const char *cause = strchr(error->message, '[');
+
+    if (!cause)
+        return tide_err_set(
+            err, TIDE_ERR_UNAVAILABLE, true,
+            "gridfs: %s: %s: no server answers that can be used (replicaSet, tls and hosts have to "
+            "be right)",
+            what, gridfs->shown);
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (says(error, hints[i].says))
+            return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true,
+                                "gridfs: %s: %s: no server can be used: %s: %s", what, gridfs->shown, cause,
+                                hints[i].hint);
+    return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s: %s: no server can be used: %s", what,
+                        gridfs->shown, cause);
+}
+
+static bool fail_stream(const struct tide_gridfs *gridfs, struct tide_err *err, const char *what)
+{
+    int32_t ms = mongoc_uri_get_option_as_int32(gridfs->uri, MONGOC_URI_SOCKETTIMEOUTMS, 0);
+
+    return tide_err_set(
+        err, TIDE_ERR_UNAVAILABLE, true,
+        "gridfs: %s: %s: the connection broke, or no answer came within %d ms (socketTimeoutMS)", what,
+        gridfs->shown, (int)ms);
+}
+
+bool tide_gridfs_fail(const struct tide_gridfs *gridfs, struct tide_err *err, const char *what,
+                      const bson_error_t *error)
 {
     if (is_reply(error))
         return fail_reply(err, what, error);
+    if (error->domain == MONGOC_ERROR_SERVER_SELECTION)
+        return fail_selection(gridfs, err, what, error);
+    if (error->domain == MONGOC_ERROR_STREAM)
+        return fail_stream(gridfs, err, what);
     if (error->domain == MONGOC_ERROR_SASL || error->domain == MONGOC_ERROR_SCRAM ||
-        error->domain == MONGOC_ERROR_STREAM || error->domain == MONGOC_ERROR_SERVER_SELECTION ||
         error->domain == MONGOC_ERROR_CLIENT || error->domain == MONGOC_ERROR_POOL)
-        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s: %s", what, error->message);
-    return tide_err_set(err, TIDE_ERR_INTERNAL, false, "gridfs: %s: %s", what, error->message);
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s: %s: %s", what, gridfs->shown,
+                            error->message);
+    return tide_err_set(err, TIDE_ERR_INTERNAL, false, "gridfs: %s: %s: %s", what, gridfs->shown,
+                        error->message);
 }
 
 bool tide_gridfs_is_duplicate(const bson_error_t *error)

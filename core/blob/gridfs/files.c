@@ -90,7 +90,7 @@ bool tide_gridfs_file_get(struct tide_gridfs_bucket *bucket, const bson_oid_t *i
     bool ok;
 
     BSON_APPEND_OID(&filter, "_id", id);
-    ok = tide_gridfs_first(bucket->files, &filter, NULL, file, err);
+    ok = tide_gridfs_first(bucket, bucket->files, &filter, NULL, file, err);
     bson_destroy(&filter);
     return ok;
 }
@@ -208,7 +208,8 @@ static bool push(struct tide_blob_list *list, const bson_t *file, size_t *bytes,
     return true;
 }
 
-static bool collect(mongoc_cursor_t *cursor, size_t limit, struct tide_blob_list *list, struct tide_err *err)
+static bool collect(struct tide_gridfs_bucket *bucket, mongoc_cursor_t *cursor, size_t limit,
+                    struct tide_blob_list *list, struct tide_err *err)
 {
     const bson_t *file;
     bson_error_t error;
@@ -220,7 +221,7 @@ static bool collect(mongoc_cursor_t *cursor, size_t limit, struct tide_blob_list
     while (list->count < limit && mongoc_cursor_next(cursor, &file))
         if (!push(list, file, &bytes, err))
             return false;
-    return !mongoc_cursor_error(cursor, &error) || tide_gridfs_fail(err, "find", &error);
+    return !mongoc_cursor_error(cursor, &error) || tide_gridfs_fail(bucket->gridfs, err, "find", &error);
 }
 
 static bool find_in(struct tide_gridfs_bucket *bucket, const struct tide_blob_query *query,
@@ -235,7 +236,7 @@ static bool find_in(struct tide_gridfs_bucket *bucket, const struct tide_blob_qu
     opts = BCON_NEW("sort", "{", "uploadDate", BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "limit",
                     BCON_INT64((int64_t)query->limit));
     cursor = mongoc_collection_find_with_opts(bucket->files, filter, opts, NULL);
-    ok = collect(cursor, query->limit, list, err);
+    ok = collect(bucket, cursor, query->limit, list, err);
     mongoc_cursor_destroy(cursor);
     bson_destroy(filter);
     bson_destroy(opts);
@@ -301,7 +302,7 @@ static bool replace_metadata(struct tide_gridfs_bucket *bucket, const bson_oid_t
     BSON_APPEND_DOCUMENT(&set, "metadata", metadata);
     bson_append_document_end(&update, &set);
     ok = mongoc_collection_update_one(bucket->files, &filter, &update, NULL, &reply, &error) ||
-         tide_gridfs_fail(err, "annotate", &error);
+         tide_gridfs_fail(bucket->gridfs, err, "annotate", &error);
     *matched = ok && bson_iter_init_find(&iter, &reply, "matchedCount") && bson_iter_as_int64(&iter) > 0;
     bson_destroy(&reply);
     bson_destroy(&filter);
@@ -331,7 +332,7 @@ static bool get_matching(struct tide_gridfs_bucket *bucket, const struct tide_bl
                          bson_t **file, struct tide_err *err)
 {
     bson_t *filter = make_filter(bucket, query, err);
-    bool ok = filter && tide_gridfs_first(bucket->files, filter, NULL, file, err);
+    bool ok = filter && tide_gridfs_first(bucket, bucket->files, filter, NULL, file, err);
 
     if (filter)
         bson_destroy(filter);
@@ -389,7 +390,7 @@ static bool staged_of(struct tide_gridfs_bucket *bucket, const bson_oid_t *id, b
     bson_t *opts = BCON_NEW("projection", "{", "staged", BCON_INT32(1), "}");
     bson_t *first = NULL;
     bson_iter_t iter;
-    bool ok = tide_gridfs_first(bucket->chunks, filter, opts, &first, err);
+    bool ok = tide_gridfs_first(bucket, bucket->chunks, filter, opts, &first, err);
 
     *was_staged = first && bson_iter_init_find(&iter, first, "staged") && BSON_ITER_HOLDS_OID(&iter);
     if (*was_staged)
@@ -411,7 +412,7 @@ static bool remove_file(struct tide_gridfs_bucket *bucket, const bson_oid_t *id,
 
     BSON_APPEND_OID(&filter, "_id", id);
     ok = mongoc_collection_delete_one(bucket->files, &filter, NULL, &reply, &error) ||
-         tide_gridfs_fail(err, "remove", &error);
+         tide_gridfs_fail(bucket->gridfs, err, "remove", &error);
     *changed = ok && bson_iter_init_find(&iter, &reply, "deletedCount") && bson_iter_as_int64(&iter) > 0;
     bson_destroy(&reply);
     bson_destroy(&filter);

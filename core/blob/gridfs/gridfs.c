@@ -7,19 +7,7 @@
 #include "base/clock.h"
 #include "base/driver.h"
 
-/* What a URL says itself goes first. */
-static const struct {
-    const char *name;
-    int32_t value;
-} defaults[] = {
-    {MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 5000},
-    {MONGOC_URI_CONNECTTIMEOUTMS, 5000},
-    {MONGOC_URI_SOCKETTIMEOUTMS, 20000},
-    {MONGOC_URI_WAITQUEUETIMEOUTMS, 10000},
-    {MONGOC_URI_MAXPOOLSIZE, 12}, /* the store's threads, and one for ready */
-};
-#define MAJORITY_MS 15000 /* how long a write waits for the other members */
-#define ARENAS 2          /* see start_library */
+#define ARENAS 2 /* see start_library */
 
 bson_oid_t tide_gridfs_oid(const struct tide_id *id)
 {
@@ -60,28 +48,10 @@ static void gridfs_close(struct tide_blob_backend *backend)
         mongoc_client_pool_destroy(gridfs->clients);
     if (gridfs->uri)
         mongoc_uri_destroy(gridfs->uri);
+    free(gridfs->shown);
     free(gridfs->prepared);
     pthread_mutex_destroy(&gridfs->lock);
     free(gridfs);
-}
-
-/* Nothing is lost by a server that fails over, or a file that isn't there yet on another. */
-static void make_safe(mongoc_uri_t *uri)
-{
-    mongoc_write_concern_t *concern = mongoc_write_concern_new();
-    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
-
-    mongoc_write_concern_set_wmajority(concern, MAJORITY_MS);
-    mongoc_write_concern_set_journal(concern, true);
-    mongoc_uri_set_write_concern(uri, concern);
-    mongoc_uri_set_read_prefs_t(uri, primary);
-    mongoc_write_concern_destroy(concern);
-    mongoc_read_prefs_destroy(primary);
-    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
-        if (!mongoc_uri_has_option(uri, defaults[i].name))
-            mongoc_uri_set_option_as_int32(uri, defaults[i].name, defaults[i].value);
-    if (!mongoc_uri_get_appname(uri))
-        mongoc_uri_set_appname(uri, "tidemill");
 }
 
 static struct tide_blob_backend *gridfs_open(const char *url, const struct tide_log *log,
@@ -89,7 +59,6 @@ static struct tide_blob_backend *gridfs_open(const char *url, const struct tide_
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct tide_gridfs *gridfs = calloc(1, sizeof *gridfs);
-    bson_error_t error;
 
     if (!gridfs) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
@@ -98,17 +67,13 @@ static struct tide_blob_backend *gridfs_open(const char *url, const struct tide_
     pthread_once(&once, start_library);
     pthread_mutex_init(&gridfs->lock, NULL);
     gridfs->log = log;
-    gridfs->uri = mongoc_uri_new_with_error(url, &error);
-    if (gridfs->uri)
+    gridfs->uri = tide_gridfs_url_parse(url, err);
+    if (gridfs->uri) {
         gridfs->database = mongoc_uri_get_database(gridfs->uri);
-    if (!gridfs->uri)
-        tide_err_set(err, TIDE_ERR_INVALID, false, "gridfs: %s", error.message);
-    else if (!gridfs->database)
-        tide_err_set(err, TIDE_ERR_INVALID, false,
-                     "gridfs: the URL names no database (mongodb://HOST/DATABASE)");
-    if (gridfs->database) {
-        make_safe(gridfs->uri);
-        return (struct tide_blob_backend *)gridfs;
+        gridfs->shown = tide_gridfs_url_show(url);
+        if (gridfs->shown)
+            return (struct tide_blob_backend *)gridfs;
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
     }
     gridfs_close((struct tide_blob_backend *)gridfs);
     return NULL;
@@ -135,7 +100,7 @@ static mongoc_client_pool_t *clients_of(struct tide_gridfs *gridfs, struct tide_
         if (gridfs->clients)
             mongoc_client_pool_set_error_api(gridfs->clients, MONGOC_ERROR_API_VERSION_2);
         else
-            tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s", error.message);
+            tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "gridfs: %s: %s", gridfs->shown, error.message);
     }
     pthread_mutex_unlock(&gridfs->lock);
     return gridfs->clients;
@@ -185,7 +150,7 @@ static bool command(struct tide_gridfs *gridfs, const char *name, struct tide_er
 
     if (client) {
         ok = mongoc_client_command_simple(client, gridfs->database, command, NULL, NULL, &error) ||
-             tide_gridfs_fail(err, name, &error);
+             tide_gridfs_fail(gridfs, err, name, &error);
         mongoc_client_pool_push(gridfs->clients, client);
     }
     bson_destroy(command);
@@ -216,7 +181,7 @@ static bool create_indexes(struct tide_gridfs_bucket *bucket, const mongoc_colle
     BSON_APPEND_ARRAY(&command, "indexes", indexes);
     ok = mongoc_client_write_command_with_opts(bucket->client, bucket->gridfs->database, &command, NULL, NULL,
                                                &error) ||
-         tide_gridfs_fail(err, "the indexes", &error);
+         tide_gridfs_fail(bucket->gridfs, err, "the indexes", &error);
     bson_destroy(&command);
     return ok;
 }
@@ -252,7 +217,8 @@ static bool enter_register(struct tide_gridfs_bucket *bucket, struct tide_err *e
     bson_t *opts = BCON_NEW("upsert", BCON_BOOL(true));
     bson_error_t error;
     bool ok = mongoc_collection_update_one(all, which, what, opts, NULL, &error) ||
-              tide_gridfs_is_duplicate(&error) || tide_gridfs_fail(err, "the register of buckets", &error);
+              tide_gridfs_is_duplicate(&error) ||
+              tide_gridfs_fail(bucket->gridfs, err, "the register of buckets", &error);
 
     mongoc_collection_destroy(all);
     bson_destroy(which);

@@ -3,7 +3,8 @@
  * database, in the form of the GridFS specification, so that any other client reads what is written here, and
  * the other way round. It uses the collection API, as libmongoc's own GridFS loses errors.
  *
- *   gridfs.c    the backend: URL, connections, indexes
+ *   url.c       the URL, and what it leaves open
+ *   gridfs.c    the backend: connections, indexes
  *   error.c     what a failure of libmongoc means
  *   query.c     the calls that may be done twice
  *   metadata.c  metadata between JSON and BSON
@@ -50,6 +51,7 @@
 struct tide_gridfs {
     mongoc_uri_t *uri;
     const char *database; /* within uri */
+    char *shown;          /* the URL for messages: without user and parameters */
     const struct tide_log *log;
 
     pthread_mutex_t lock;
@@ -76,10 +78,18 @@ bool tide_gridfs_prepare(struct tide_gridfs_bucket *bucket, struct tide_err *err
 bson_oid_t tide_gridfs_oid(const struct tide_id *id);
 struct tide_id tide_gridfs_id(const bson_oid_t *oid);
 
+/* ---- url.c ---- */
+
+/* The URL with all that a store needs, the caller's to destroy. NULL with err. */
+mongoc_uri_t *tide_gridfs_url_parse(const char *url, struct tide_err *err);
+/* The URL for messages, the caller's to free. NULL when memory is out. */
+char *tide_gridfs_url_show(const char *url);
+
 /* ---- error.c ---- */
 
-/* Fills err with what failed and why. Returns false. */
-bool tide_gridfs_fail(struct tide_err *err, const char *what, const bson_error_t *error);
+/* Fills err with what failed, at which server, and why. Returns false. */
+bool tide_gridfs_fail(const struct tide_gridfs *gridfs, struct tide_err *err, const char *what,
+                      const bson_error_t *error);
 bool tide_gridfs_is_duplicate(const bson_error_t *error);
 /* True when the connection broke: nobody knows whether the server did it. */
 bool tide_gridfs_is_network(const bson_error_t *error);
@@ -89,12 +99,13 @@ bool tide_gridfs_is_network(const bson_error_t *error);
 /* The documents bring their _id. */
 bool tide_gridfs_insert(mongoc_collection_t *collection, const bson_t **docs, size_t count,
                         bson_error_t *error);
-bool tide_gridfs_update_many(mongoc_collection_t *collection, const bson_t *filter, const bson_t *update,
-                             struct tide_err *err);
-bool tide_gridfs_delete_many(mongoc_collection_t *collection, const bson_t *filter, struct tide_err *err);
+bool tide_gridfs_update_many(struct tide_gridfs_bucket *bucket, mongoc_collection_t *collection,
+                             const bson_t *filter, const bson_t *update, struct tide_err *err);
+bool tide_gridfs_delete_many(struct tide_gridfs_bucket *bucket, mongoc_collection_t *collection,
+                             const bson_t *filter, struct tide_err *err);
 /* *doc: the first document that `filter` matches, the caller's to destroy; NULL when there is none. */
-bool tide_gridfs_first(mongoc_collection_t *collection, const bson_t *filter, const bson_t *opts,
-                       bson_t **doc, struct tide_err *err);
+bool tide_gridfs_first(struct tide_gridfs_bucket *bucket, mongoc_collection_t *collection,
+                       const bson_t *filter, const bson_t *opts, bson_t **doc, struct tide_err *err);
 /* How many chunks there are with that files_id; -1 with err. */
 int64_t tide_gridfs_count(struct tide_gridfs_bucket *bucket, const bson_oid_t *files_id,
                           struct tide_err *err);

@@ -159,7 +159,7 @@ static bool take_chunks(struct tide_gridfs_bucket *bucket, struct fetch *f, mong
         if (!check_chunk(f, n++, chunk, err))
             return false;
     if (mongoc_cursor_error(cursor, &error))
-        return tide_gridfs_fail(err, "read", &error);
+        return tide_gridfs_fail(bucket->gridfs, err, "read", &error);
     return n == f->last || explain_missing(bucket, f, n, err);
 }
 

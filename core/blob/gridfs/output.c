@@ -100,7 +100,7 @@ static bool insert_chunks(struct tide_gridfs_bucket *bucket, struct gridfs_outpu
     }
     out->stored += (int32_t)count;
     return tide_gridfs_insert(bucket->chunks, list, count, &error) ||
-           tide_gridfs_fail(err, "insert of chunks", &error);
+           tide_gridfs_fail(bucket->gridfs, err, "insert of chunks", &error);
 }
 
 static bool keep_first(struct gridfs_output *out, const char *block, size_t len, struct tide_err *err)
@@ -175,7 +175,7 @@ static bool insert_first(struct tide_gridfs_bucket *bucket, struct gridfs_output
 
     tide_gridfs_chunk(&doc, &out->id, 0, out->first, out->first_len);
     ok = tide_gridfs_insert(bucket->chunks, &docs, 1, &error) ||
-         tide_gridfs_fail(err, "insert of chunks", &error);
+         tide_gridfs_fail(bucket->gridfs, err, "insert of chunks", &error);
     bson_destroy(&doc);
     out->stored++;
     return ok;

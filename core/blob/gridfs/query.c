@@ -13,29 +13,30 @@ bool tide_gridfs_insert(mongoc_collection_t *collection, const bson_t **docs, si
     return ok;
 }
 
-bool tide_gridfs_update_many(mongoc_collection_t *collection, const bson_t *filter, const bson_t *update,
-                             struct tide_err *err)
+bool tide_gridfs_update_many(struct tide_gridfs_bucket *bucket, mongoc_collection_t *collection,
+                             const bson_t *filter, const bson_t *update, struct tide_err *err)
 {
     bson_error_t error;
 
     return mongoc_collection_update_many(collection, filter, update, NULL, NULL, &error) ||
            (tide_gridfs_is_network(&error) &&
             mongoc_collection_update_many(collection, filter, update, NULL, NULL, &error)) ||
-           tide_gridfs_fail(err, "update", &error);
+           tide_gridfs_fail(bucket->gridfs, err, "update", &error);
 }
 
-bool tide_gridfs_delete_many(mongoc_collection_t *collection, const bson_t *filter, struct tide_err *err)
+bool tide_gridfs_delete_many(struct tide_gridfs_bucket *bucket, mongoc_collection_t *collection,
+                             const bson_t *filter, struct tide_err *err)
 {
     bson_error_t error;
 
     return mongoc_collection_delete_many(collection, filter, NULL, NULL, &error) ||
            (tide_gridfs_is_network(&error) &&
             mongoc_collection_delete_many(collection, filter, NULL, NULL, &error)) ||
-           tide_gridfs_fail(err, "delete", &error);
+           tide_gridfs_fail(bucket->gridfs, err, "delete", &error);
 }
 
-bool tide_gridfs_first(mongoc_collection_t *collection, const bson_t *filter, const bson_t *opts,
-                       bson_t **doc, struct tide_err *err)
+bool tide_gridfs_first(struct tide_gridfs_bucket *bucket, mongoc_collection_t *collection,
+                       const bson_t *filter, const bson_t *opts, bson_t **doc, struct tide_err *err)
 {
     bson_t first = BSON_INITIALIZER;
     mongoc_cursor_t *cursor;
@@ -49,7 +50,7 @@ bool tide_gridfs_first(mongoc_collection_t *collection, const bson_t *filter, co
     cursor = mongoc_collection_find_with_opts(collection, filter, &first, NULL);
     *doc = mongoc_cursor_next(cursor, &found) ? bson_copy(found) : NULL;
     if (!*doc && mongoc_cursor_error(cursor, &error))
-        ok = tide_gridfs_fail(err, "find", &error);
+        ok = tide_gridfs_fail(bucket->gridfs, err, "find", &error);
     mongoc_cursor_destroy(cursor);
     bson_destroy(&first);
     return ok;
@@ -65,6 +66,6 @@ int64_t tide_gridfs_count(struct tide_gridfs_bucket *bucket, const bson_oid_t *f
     count = mongoc_collection_count_documents(bucket->chunks, &filter, NULL, NULL, NULL, &error);
     bson_destroy(&filter);
     if (count < 0)
-        tide_gridfs_fail(err, "count", &error);
+        tide_gridfs_fail(bucket->gridfs, err, "count", &error);
     return count;
 }

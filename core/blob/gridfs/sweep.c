@@ -21,7 +21,7 @@ static bool next_id(struct sweep *sweep, bson_oid_t *id, bool *found, struct tid
                             "{", "_id", BCON_INT32(0), "files_id", BCON_INT32(1), "}");
     bson_t *chunk = NULL;
     bson_iter_t iter;
-    bool ok = tide_gridfs_first(sweep->bucket.chunks, filter, opts, &chunk, err);
+    bool ok = tide_gridfs_first(&sweep->bucket, sweep->bucket.chunks, filter, opts, &chunk, err);
 
     *found = chunk && bson_iter_init_find(&iter, chunk, "files_id") && BSON_ITER_HOLDS_OID(&iter);
     if (*found)
@@ -42,7 +42,7 @@ static bson_t *end_chunk(struct sweep *sweep, const bson_oid_t *id, int order)
     bson_t *chunk = NULL;
     struct tide_err err;
 
-    if (!tide_gridfs_first(sweep->bucket.chunks, filter, opts, &chunk, &err))
+    if (!tide_gridfs_first(&sweep->bucket, sweep->bucket.chunks, filter, opts, &chunk, &err))
         chunk = NULL;
     bson_destroy(filter);
     bson_destroy(opts);
@@ -73,7 +73,7 @@ static bool has_no_file(struct sweep *sweep, const bson_oid_t *id)
 static bool remove_all(struct sweep *sweep, const bson_oid_t *id, struct tide_err *err)
 {
     bson_t *filter = BCON_NEW("files_id", BCON_OID(id));
-    bool ok = tide_gridfs_delete_many(sweep->bucket.chunks, filter, err);
+    bool ok = tide_gridfs_delete_many(&sweep->bucket, sweep->bucket.chunks, filter, err);
 
     bson_destroy(filter);
     sweep->removed += ok;
@@ -161,7 +161,7 @@ static bool take_due(struct tide_gridfs_bucket *any, char name[TIDE_BLOB_BUCKET_
     *name = '\0';
     mongoc_find_and_modify_opts_set_update(opts, update);
     ok = mongoc_collection_find_and_modify_with_opts(all, due, opts, &reply, &error) ||
-         tide_gridfs_fail(err, "the register of buckets", &error);
+         tide_gridfs_fail(any->gridfs, err, "the register of buckets", &error);
     if (ok && bson_iter_init(&iter, &reply) && bson_iter_find_descendant(&iter, "value._id", &value) &&
         BSON_ITER_HOLDS_UTF8(&value))
         snprintf(name, TIDE_BLOB_BUCKET_MAX + 1, "%s", bson_iter_utf8(&value, NULL));

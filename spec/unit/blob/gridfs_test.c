@@ -578,6 +578,7 @@ static void starts_without_a_server(void **state)
     assert_string_equal(err.code, TIDE_ERR_UNAVAILABLE);
     assert_true(err.retryable);
     assert_null(strstr(err.message, "secret"));
+    assert_non_null(strstr(err.message, "mongodb://127.0.0.1:1/x: no server can be used"));
     assert_string_equal(put("videos", NULL, 10, 10, 1, NULL).code, TIDE_ERR_UNAVAILABLE);
     assert_string_equal(open_blob("videos", &id).code, TIDE_ERR_UNAVAILABLE);
     uv_run(&loop, UV_RUN_DEFAULT);
@@ -586,19 +587,82 @@ static void starts_without_a_server(void **state)
 
 static void refuses_bad_urls(void **state)
 {
-    static const char *const bad[] = {"mongodb://127.0.0.1:1", "mongodb://127.0.0.1:1/", "mongodb://",
-                                      "mongodb://u:se%cret@127.0.0.1/x"};
+    static const struct {
+        const char *url, *words;
+    } bad[] = {
+        {"mongodb://127.0.0.1:1", "names no database"},
+        {"mongodb://127.0.0.1:1/", "names no database"},
+        {"mongodb://", "URL"},
+        {"mongodb://u:se%cret@127.0.0.1/x", "escapes in password"},
+        {"mongodb://u:secret@127.0.0.1/x?timeout=3", "\"timeout\"; parameters are"},
+        {"mongodb://u:secret@127.0.0.1/x?socketTimeoutMS=soon", "sockettimeoutms"},
+        {"mongodb://u:secret@127.0.0.1/x?socketTimeoutMS=", "Empty value"},
+        {"mongodb://u:secret@127.0.0.1/x?maxPoolSize=2&maxPoolSize=3", "maxPoolSize"},
+        {"mongodb://u:secret@127.0.0.1/x?tls=maybe", "\"tls\""},
+        {"mongodb://u:secret@127.0.0.1/x?tls=true&tlsCAFile=/not/there",
+         "tlsCAFile=/not/there can't be read"},
+    };
 
     (void)state;
     files_before = loop_open(&loop);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct tide_err err = {0};
 
-        assert_null(tide_blob_store_open(&loop, NULL, bad[i], &err));
+        assert_null(tide_blob_store_open(&loop, NULL, bad[i].url, &err));
         assert_string_equal(err.code, TIDE_ERR_INVALID);
         assert_null(strstr(err.message, "cret"));
+        if (!strstr(err.message, bad[i].words))
+            fail_msg("%s: %s", bad[i].url, err.message);
     }
     loop_close(&loop, files_before);
+}
+
+static void assert_unusable(const char *words, const char *name)
+{
+    struct tide_err err = {0};
+
+    open_store();
+    assert_false(tide_blob_store_ready(store, &err));
+    assert_string_equal(err.code, TIDE_ERR_UNAVAILABLE);
+    assert_true(err.retryable);
+    if (!strstr(err.message, words) || !strstr(err.message, name) || strstr(err.message, "secret"))
+        fail_msg("'%s' and '%s' are wanted in: %s", words, name, err.message);
+    close_store();
+}
+
+/* The SMTP server's TLS will do: what is wrong is seen before any word of MongoDB's. */
+static void trusts_no_certificate_but_the_hosts(void **state)
+{
+    static const struct {
+        const char *host, *trust, *words;
+    } cases[] = {
+        {"127.0.0.2", "&tlsCAFile=", "certificate verify failed"},
+        {"127.0.0.1", NULL, "certificate verify failed"},
+    };
+    const char *smtps = getenv("SMTPS_URL"), *authority = getenv("SERVERS_CA");
+
+    (void)state;
+    if (!smtps || !authority) {
+        print_message("skipped: no SMTPS_URL and SERVERS_CA in the environment (spec/servers sets them)\n");
+        skip();
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(url, sizeof url, "mongodb://user:secret@%s%s/x?serverSelectionTimeoutMS=500&tls=true%s%s",
+                 cases[i].host, strrchr(smtps, ':'), cases[i].trust ? cases[i].trust : "",
+                 cases[i].trust ? authority : "");
+        assert_unusable(cases[i].words, cases[i].host);
+    }
+}
+
+static void wants_tls_of_a_server_without(void **state)
+{
+    const char *hosts = strstr(getenv("MONGODB_URL"), "://") + 3;
+    const char *at = memchr(hosts, '@', strcspn(hosts, "/")), *rest = at ? at + 1 : hosts;
+
+    (void)state;
+    snprintf(url, sizeof url, "mongodb://%.*s/x?tls=true&connectTimeoutMS=300&serverSelectionTimeoutMS=1500",
+             (int)strcspn(rest, "/"), rest);
+    assert_unusable("tls=true is for a server that speaks TLS", "mongodb://");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_server, teardown_server)
@@ -609,6 +673,7 @@ int main(void)
     const struct CMUnitTest without[] = {
         cmocka_unit_test(starts_without_a_server),
         cmocka_unit_test(refuses_bad_urls),
+        cmocka_unit_test(trusts_no_certificate_but_the_hosts),
     };
     const struct CMUnitTest tests[] = {
         TEST(reads_what_others_stored),
@@ -621,6 +686,7 @@ int main(void)
         TEST(an_empty_file_is_one_of_them),
         TEST(remains_of_a_removal_are_in_nobodys_way),
         TEST(a_sweep_spares_who_writes),
+        cmocka_unit_test(wants_tls_of_a_server_without),
         OUTSIDE(one_of_many_processes_wins),
         OUTSIDE(takes_over_at_any_moment),
         OUTSIDE(sweeps_what_the_dead_left),
