@@ -13,6 +13,7 @@
 #define TIDE_QUEUE_REASON_LEN 1024 /* of its reason, */
 #define TIDE_QUEUE_DETAIL_LEN 8192 /* and of its traceback */
 #define TIDE_QUEUE_EXTRA 3         /* deliveries of a message whose attempts are used up */
+#define TIDE_QUEUE_MAX_LOST 10     /* holders that died use up the attempts, whatever is left of them */
 
 struct tide_queue_driver;
 
@@ -34,7 +35,8 @@ struct tide_delivery {
     const char *payload; /* NUL-terminated behind len */
     size_t len;
     const char *queue;
-    unsigned attempt;  /* 1 for the first */
+    unsigned failed;   /* attempts that failed, extra deliveries included */
+    unsigned lost;     /* holders that died with it */
     unsigned attempts; /* allowed by its consumer */
     int64_t published_ms;
     const char *last_code, *last_reason; /* "" for the first */
@@ -80,11 +82,16 @@ extern const struct tide_queue_driver tide_queue_sqlite;
 
 /* ---- ending.c: what an ending means, the same for all drivers ---- */
 
+/* How many attempts count as used up before a delivery. From `attempts` on it is expired, from
+ * TIDE_QUEUE_EXTRA more on it is dead without being given to anybody. */
+unsigned tide_queue_used_up(unsigned failed, unsigned lost, unsigned attempts);
 /* How many attempts have failed then. Deliveries behind the last attempt count while they come again. */
 unsigned tide_queue_failed_after(const struct tide_delivery *delivery,
                                  const struct tide_queue_ending *ending);
-/* In how many milliseconds a RETRY comes. The backoff is spread over five values, so that a driver may have
- * something for each. */
+/* In how many milliseconds the next attempt comes after so many failed ones and one more. It is spread over
+ * five values, so that a driver may have something for each. */
+int64_t tide_queue_backoff(const struct tide_queue_consume *how, unsigned failed);
+/* In how many milliseconds a RETRY comes. */
 int64_t tide_queue_delay_after(const struct tide_delivery *delivery, const struct tide_queue_ending *ending,
                                const struct tide_queue_consume *how);
 

@@ -128,19 +128,24 @@ const char *tide_delivery_payload(const struct tide_delivery *delivery, size_t *
     return delivery->payload;
 }
 
+static unsigned used_up(const struct tide_delivery *delivery)
+{
+    return tide_queue_used_up(delivery->failed, delivery->lost, delivery->attempts);
+}
+
 unsigned tide_delivery_attempt(const struct tide_delivery *delivery)
 {
-    return delivery->attempt;
+    return delivery->failed + delivery->lost + 1;
 }
 
 bool tide_delivery_is_last(const struct tide_delivery *delivery)
 {
-    return delivery->attempt >= delivery->attempts;
+    return used_up(delivery) + 1 >= delivery->attempts;
 }
 
 bool tide_delivery_is_expired(const struct tide_delivery *delivery)
 {
-    return delivery->attempt > delivery->attempts;
+    return used_up(delivery) >= delivery->attempts;
 }
 
 int64_t tide_delivery_published_ms(const struct tide_delivery *delivery)
@@ -200,7 +205,7 @@ void tide_delivery_reject(struct tide_delivery *delivery, const char *code, cons
 
 void tide_delivery_postpone(struct tide_delivery *delivery, const char *code, const char *reason)
 {
-    bool last = delivery->attempt >= delivery->attempts + TIDE_QUEUE_EXTRA;
+    bool last = used_up(delivery) + 1 >= delivery->attempts + TIDE_QUEUE_EXTRA;
 
     end(delivery, &(struct tide_queue_ending){.how = last ? TIDE_QUEUE_REJECT : TIDE_QUEUE_RETRY,
                                               .delay_ms = -1,

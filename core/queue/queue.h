@@ -4,10 +4,10 @@
  * file shared by the worker processes of a machine (queue/sqlite.c).
  *
  * A message that was confirmed is delivered until it is acknowledged or dead, over the death of any process:
- * a delivery is a lease which its holder renews; a holder that dies loses it, which counts as an attempt.
- * A holder that lost its lease (it was stopped for longer) may still end the delivery: that is logged and
- * ignored. Order: first in, first out by the time a message became ready; a retry or another holder breaks
- * it.
+ * a delivery is a lease which its holder renews. A holder that dies loses it: that is no failure of the
+ * message's, but the tenth uses up its attempts, as it may be the message that kills them. A holder that lost
+ * its lease (it was stopped for longer) may still end the delivery: that is logged and ignored. Order: first
+ * in, first out by the time a message became ready; a retry or another holder breaks it.
  */
 #ifndef TIDE_QUEUE_QUEUE_H
 #define TIDE_QUEUE_QUEUE_H
@@ -62,7 +62,7 @@ struct tide_queue_consume {
     const char *queue;
     unsigned prefetch;  /* deliveries held at a time by this consumer, 1..1000 */
     int64_t lease_ms;   /* 100 at least; renewed by the driver at a third of it while the delivery is held */
-    unsigned attempts;  /* the delivery whose `attempt` equals this is the last; 1..100 */
+    unsigned attempts;  /* so many may fail; 1..100 */
     int64_t backoff_ms; /* a failed attempt n waits backoff * 2^(n-1), at most backoff_max, +-20% */
     int64_t backoff_max_ms;
 };
@@ -77,9 +77,10 @@ struct tide_queue_consumer *tide_queue_consume(struct tide_queue_broker *broker,
 void tide_queue_consumer_stop(struct tide_queue_consumer *consumer);
 
 const char *tide_delivery_payload(const struct tide_delivery *delivery, size_t *len); /* NUL-terminated */
-unsigned tide_delivery_attempt(const struct tide_delivery *delivery);                 /* 1 for the first */
-bool tide_delivery_is_last(const struct tide_delivery *delivery);                     /* no attempt is left */
-/* The attempts are used up: the holder of the last one died, or the message was postponed. It comes once more
+/* 1 for the first; counts those too whose holder died. */
+unsigned tide_delivery_attempt(const struct tide_delivery *delivery);
+bool tide_delivery_is_last(const struct tide_delivery *delivery); /* no attempt is left */
+/* The attempts are used up: too many holders died, or the message was postponed. It comes once more
  * (three times at most, then it is dead without asking), so that somebody can reject it in the words of its
  * queue; its work must not be tried. is_last is true too; only reject, postpone, ack and release make sense
  * (retry is a reject). */

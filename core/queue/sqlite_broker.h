@@ -29,7 +29,6 @@ struct delivery {
     struct consumer *consumer;
     struct tide_store_lease lease;
     int64_t lease_end_ms;
-    unsigned failed;
     struct delivery *next, **prev;
 };
 

@@ -195,10 +195,11 @@ static int64_t change(const char *path, const char *text, const char *queue, int
 
 int64_t tide_store_dead_retry(const char *path, const char *queue, int64_t id, struct tide_err *err)
 {
-    return change(path,
-                  "UPDATE message SET state = 0, due = ?3, failed = 0, code = '', reason = '', detail = NULL"
-                  " WHERE queue = ?1 AND state = 3 AND (?2 = 0 OR id = ?2)",
-                  queue, id, tide_clock_now_ms(), err);
+    return change(
+        path,
+        "UPDATE message SET state = 0, due = ?3, failed = 0, lost = 0, code = '', reason = '', detail = NULL"
+        " WHERE queue = ?1 AND state = 3 AND (?2 = 0 OR id = ?2)",
+        queue, id, tide_clock_now_ms(), err);
 }
 
 int64_t tide_store_purge(const char *path, const char *queue, const char *state, struct tide_err *err)

@@ -122,10 +122,11 @@ static int take_next(struct tide_store *store, struct tide_store_take *take,
     message->id = sqlite3_column_int64(stmt, 0);
     message->published_ms = sqlite3_column_int64(stmt, 1);
     message->failed = (unsigned)sqlite3_column_int64(stmt, 2);
-    message->payload = sqlite3_column_blob(stmt, 3);
-    message->len = (size_t)sqlite3_column_bytes(stmt, 3);
-    message->code = (const char *)sqlite3_column_text(stmt, 4);
-    message->reason = (const char *)sqlite3_column_text(stmt, 5);
+    message->lost = (unsigned)sqlite3_column_int64(stmt, 3);
+    message->payload = sqlite3_column_blob(stmt, 4);
+    message->len = (size_t)sqlite3_column_bytes(stmt, 4);
+    message->code = (const char *)sqlite3_column_text(stmt, 5);
+    message->reason = (const char *)sqlite3_column_text(stmt, 6);
     return rc;
 }
 
@@ -138,7 +139,8 @@ static bool take_all(struct tide_store *store, struct tide_store_take *take, str
     for (unsigned taken = 0; taken < take->want && bytes < TAKE_BYTES;) {
         int rc = take_next(store, take, &message);
         bool ok = rc == SQLITE_ROW || rc == SQLITE_DONE || tide_store_fail(store, rc, err);
-        bool used_up = rc == SQLITE_ROW && message.failed >= take->attempts + TIDE_QUEUE_EXTRA;
+        bool used_up = rc == SQLITE_ROW && tide_queue_used_up(message.failed, message.lost, take->attempts) >=
+                                               take->attempts + TIDE_QUEUE_EXTRA;
 
         if (rc == SQLITE_ROW && !used_up) {
             ok = take->each(take->arg, &message, err);

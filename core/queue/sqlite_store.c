@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 
-#define VERSION 1
-#define VERSION_SET "PRAGMA user_version = 1"
+#define VERSION 2
+#define VERSION_SET "PRAGMA user_version = 2"
 #define LOCK_MS 5000
 
 static const char schema[] =
@@ -23,6 +23,7 @@ static const char schema[] =
     " ready_at INTEGER NOT NULL DEFAULT 0," /* due before the lease, for the message's place in the order */
     " published INTEGER NOT NULL,"
     " failed INTEGER NOT NULL DEFAULT 0,"
+    " lost INTEGER NOT NULL DEFAULT 0,"
     " token INTEGER,"
     " boot TEXT,"
     " code TEXT NOT NULL DEFAULT '',"
@@ -30,6 +31,7 @@ static const char schema[] =
     " detail TEXT,"
     " payload BLOB NOT NULL) STRICT;"
     "CREATE INDEX message_order ON message (queue, state, due)";
+static const char from_1_to_2[] = "ALTER TABLE message ADD COLUMN lost INTEGER NOT NULL DEFAULT 0";
 
 /* States as in enum tide_store_state: 0 ready, 1 delayed, 2 leased, 3 dead. */
 static const char *const texts[TIDE_STORE_QUERIES] = {
@@ -45,13 +47,13 @@ static const char *const texts[TIDE_STORE_QUERIES] = {
                         " (SELECT min(due) FROM message WHERE queue = ?1 AND state = 2)",
     [TIDE_STORE_PROMOTE] = "UPDATE message SET state = 0 WHERE queue = ? AND state = 1 AND due <= ?",
     [TIDE_STORE_EXPIRE] =
-        "UPDATE message SET state = 0, due = ready_at, failed = failed + 1, token = NULL, boot = NULL,"
+        "UPDATE message SET state = 0, due = ready_at, lost = lost + 1, token = NULL, boot = NULL,"
         " code = 'lease_expired', reason = 'its holder died or stood still'"
         " WHERE queue = ? AND state = 2 AND due <= ?",
     [TIDE_STORE_TAKE] =
         "UPDATE message SET state = 2, token = ?, boot = ?, ready_at = due, due = ? WHERE id ="
         " (SELECT id FROM message WHERE queue = ? AND state = 0 ORDER BY due, id LIMIT 1)"
-        " RETURNING id, published, failed, payload, code, reason",
+        " RETURNING id, published, failed, lost, payload, code, reason",
     [TIDE_STORE_RENEW] = "UPDATE message SET due = ?3 WHERE id = ?1 AND token = ?2",
     [TIDE_STORE_ACK] = "DELETE FROM message WHERE id = ?1 AND token = ?2",
     [TIDE_STORE_RELEASE] = "UPDATE message SET state = 0, due = ready_at, token = NULL, boot = NULL"
@@ -152,6 +154,13 @@ static bool read_version(struct tide_store *store, int64_t *version, struct tide
     return true;
 }
 
+static bool bring_to_version(struct tide_store *store, int64_t version, struct tide_err *err)
+{
+    if (version == VERSION)
+        return true;
+    return exec(store, version == 0 ? schema : from_1_to_2, err) && exec(store, VERSION_SET, err);
+}
+
 /* Looks once more inside a transaction, since worker processes start together. */
 static bool make_schema(struct tide_store *store, struct tide_err *err)
 {
@@ -159,8 +168,7 @@ static bool make_schema(struct tide_store *store, struct tide_err *err)
 
     if (!exec(store, "BEGIN IMMEDIATE", err))
         return false;
-    if (read_version(store, &version, err) &&
-        (version > 0 || (exec(store, schema, err) && exec(store, VERSION_SET, err))) &&
+    if (read_version(store, &version, err) && bring_to_version(store, version, err) &&
         exec(store, "COMMIT", err))
         return true;
     sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
@@ -175,7 +183,7 @@ static bool check_schema(struct tide_store *store, struct tide_err *err)
 
     if (!read_number(store, "PRAGMA user_version", &version, err))
         return false;
-    return version > 0 ? read_version(store, &version, err) : make_schema(store, err);
+    return version >= VERSION ? read_version(store, &version, err) : make_schema(store, err);
 }
 
 static bool read_boot_id(struct tide_store *store, struct tide_err *err)
@@ -265,7 +273,7 @@ bool tide_store_end_old_leases(struct tide_store *store, struct tide_err *err)
 
     snprintf(
         statement, sizeof statement,
-        "UPDATE message SET state = 0, due = ready_at, failed = failed + 1, token = NULL, boot = NULL,"
+        "UPDATE message SET state = 0, due = ready_at, lost = lost + 1, token = NULL, boot = NULL,"
         " code = 'lease_expired', reason = 'the machine was started anew' WHERE state = 2 AND boot <> '%s'",
         store->boot);
     start_clock(store);

@@ -70,7 +70,7 @@ TIDE_WARN_UNUSED bool tide_store_next(struct tide_store *store, const char *queu
 /* A message taken; texts are valid during the callback. */
 struct tide_store_message {
     int64_t id, token, lease_end_ms, published_ms;
-    unsigned failed; /* attempts that counted so far */
+    unsigned failed, lost; /* attempts that failed, and holders that died */
     const void *payload;
     size_t len;
     const char *code, *reason;
@@ -79,7 +79,7 @@ struct tide_store_message {
 struct tide_store_take {
     const char *queue;
     unsigned want;
-    unsigned attempts; /* a message with TIDE_QUEUE_EXTRA more failed ones is buried */
+    unsigned attempts; /* a message that has used up TIDE_QUEUE_EXTRA more is buried */
     int64_t lease_ms;
     bool (*each)(void *arg, const struct tide_store_message *message, struct tide_err *err);
     void *arg;

@@ -93,7 +93,8 @@ static bool keep_message(void *arg, const struct tide_store_message *message, st
                                             .payload = copy_payload(message->payload, message->len),
                                             .len = message->len,
                                             .queue = consumer->how.queue,
-                                            .attempt = message->failed + 1,
+                                            .failed = message->failed,
+                                            .lost = message->lost,
                                             .attempts = consumer->how.attempts,
                                             .published_ms = message->published_ms,
                                             .last_code = strdup(message->code ? message->code : ""),
@@ -105,7 +106,6 @@ static bool keep_message(void *arg, const struct tide_store_message *message, st
     delivery->consumer = consumer;
     delivery->lease = (struct tide_store_lease){message->id, message->token};
     delivery->lease_end_ms = message->lease_end_ms;
-    delivery->failed = message->failed;
     *consumer->taken_tail = delivery;
     consumer->taken_tail = &delivery->next;
     return true;

@@ -77,8 +77,8 @@ static bool take_header(struct tide_amqp_subscription *subscription, const amqp_
     struct tide_amqp_incoming *incoming = subscription->partial;
     uint64_t size = frame->payload.properties.body_size;
 
-    tide_amqp_message_read(&incoming->message, frame->payload.properties.decoded, incoming->returned != 0,
-                           &incoming->returned);
+    incoming->counted = tide_amqp_message_read(&incoming->message, frame->payload.properties.decoded,
+                                               incoming->returned != 0, &incoming->returned);
     subscription->partial_left = size;
     subscription->skip = size > MAX_BODY;
     incoming->message.payload = malloc(subscription->skip ? 1 : (size_t)size + 1);

@@ -6,6 +6,8 @@
 #include "queue/amqp/publish.h"
 #include "queue/driver.h"
 
+#define TIDE_AMQP_LOST "its holder died or lost the broker" /* the reason of lease_expired */
+
 struct delivery;
 struct settling;
 

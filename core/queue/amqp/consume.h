@@ -21,7 +21,8 @@ struct tide_amqp_incoming {
     unsigned epoch;
     uint64_t tag;
     struct tide_amqp_message message;
-    unsigned returned; /* how often a holder lost it */
+    unsigned returned; /* how often a holder lost it since it was published */
+    bool counted;      /* the broker will tell the next time, too */
 };
 
 /* Told on the loop. */

@@ -6,8 +6,7 @@
 #include "base/clock.h"
 #include "queue/amqp/broker.h"
 
-#define MOST_RETURNED 10 /* of the 20 lost deliveries after which RabbitMQ 4 gives a message up */
-#define EARLY_MS 1000    /* a delay of several rounds may end so much too early */
+#define EARLY_MS 1000 /* a delay of several rounds may end so much too early */
 
 struct delivery {
     struct tide_delivery base;
@@ -58,24 +57,27 @@ static void deliver(struct consumer *consumer, struct tide_amqp_incoming *incomi
                                             .payload = message->payload,
                                             .len = message->len,
                                             .queue = consumer->how.queue,
-                                            .attempt = message->attempts + incoming->returned + 1,
+                                            .failed = message->attempts,
+                                            .lost = message->lost + incoming->returned,
                                             .attempts = consumer->how.attempts,
                                             .published_ms = message->published_ms,
                                             .last_code = returned        ? "lease_expired"
                                                          : message->code ? message->code
                                                                          : "",
-                                            .last_reason = returned ? "its holder died or lost the broker"
+                                            .last_reason = returned          ? TIDE_AMQP_LOST
                                                            : message->reason ? message->reason
                                                                              : ""};
     link_delivery(delivery);
     consumer->cb(consumer->arg, &delivery->base);
 }
 
-/* Messages that no handler gets to see. True when it was one. */
+/* Messages that no handler gets to see, or not yet: one whose holders die waits longer each time, apart from
+ * those that were only held beside it. True when it was one. */
 static bool divert(struct consumer *consumer, struct tide_amqp_incoming *incoming)
 {
     const struct tide_amqp_message *message = &incoming->message;
-    unsigned failed = message->attempts + incoming->returned;
+    unsigned lost = message->lost + incoming->returned;
+    unsigned used_up = tide_queue_used_up(message->attempts, lost, consumer->how.attempts);
     int64_t left_ms = message->due_ms ? message->due_ms - tide_clock_now_ms() : 0;
 
     if (consumer->stopped)
@@ -83,14 +85,14 @@ static bool divert(struct consumer *consumer, struct tide_amqp_incoming *incomin
     else if (left_ms > EARLY_MS)
         tide_amqp_put_back(consumer, incoming, left_ms);
     else if (message->len > TIDE_QUEUE_MAX_PAYLOAD)
-        tide_amqp_bury(consumer, incoming, failed, TIDE_ERR_TOO_LARGE, "the message is larger than 1 MiB",
-                       NULL);
-    else if (failed >= consumer->how.attempts + TIDE_QUEUE_EXTRA)
+        tide_amqp_bury(consumer, incoming, message->attempts, TIDE_ERR_TOO_LARGE,
+                       "the message is larger than 1 MiB", NULL);
+    else if (used_up >= consumer->how.attempts + TIDE_QUEUE_EXTRA)
         tide_amqp_bury(consumer, incoming, consumer->how.attempts,
                        incoming->returned ? "lease_expired" : message->code,
-                       incoming->returned ? "its holder died or lost the broker" : message->reason, NULL);
-    else if (incoming->returned >= MOST_RETURNED)
-        tide_amqp_put_back(consumer, incoming, 0);
+                       incoming->returned ? TIDE_AMQP_LOST : message->reason, NULL);
+    else if (incoming->returned && (lost > 1 || !incoming->counted))
+        tide_amqp_put_back(consumer, incoming, lost > 1 ? tide_queue_backoff(&consumer->how, lost - 2) : 0);
     else
         return false;
     return true;

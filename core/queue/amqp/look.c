@@ -164,7 +164,7 @@ static bool publish(struct look *look, const char *name, const struct tide_amqp_
 static bool put_back(struct look *look, const char *name, struct tide_amqp_message *message, uint64_t tag,
                      struct tide_err *err)
 {
-    message->attempts += look->returned;
+    message->lost += look->returned;
     return publish(look, name, message, err) && acknowledge(look, tag, err);
 }
 

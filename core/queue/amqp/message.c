@@ -69,6 +69,7 @@ static struct headers headers_of(const struct tide_amqp_message *message)
 
     put_number(&headers, "tidemill-published", message->published_ms);
     put_number(&headers, "tidemill-attempts", message->attempts);
+    put_number(&headers, "tidemill-lost", message->lost);
     put_number(&headers, "tidemill-due", message->due_ms);
     put_number(&headers, "tidemill-died", message->died_ms);
     put_text(&headers, "tidemill-code", message->code);
@@ -161,6 +162,7 @@ static void read_headers(struct tide_amqp_message *message, const amqp_table_t *
 {
     message->published_ms = time_of(number_of(headers, "tidemill-published"), 1);
     message->attempts = count_of(number_of(headers, "tidemill-attempts"));
+    message->lost = count_of(number_of(headers, "tidemill-lost"));
     message->due_ms = time_of(number_of(headers, "tidemill-due"), 1);
     message->died_ms = time_of(number_of(headers, "tidemill-died"), 1);
     message->code = text_of(headers, "tidemill-code", TIDE_QUEUE_CODE_LEN);
@@ -179,27 +181,21 @@ static const amqp_table_t *last_death(const amqp_table_t *headers)
     return &deaths->value.array.entries[0].value.table;
 }
 
-/* Quorum queues count; classic ones only know that it was delivered before. */
-static unsigned count_returned(const amqp_table_t *headers, bool redelivered)
-{
-    if (find(headers, "x-delivery-count"))
-        return count_of(number_of(headers, "x-delivery-count"));
-    return redelivered ? 1 : 0;
-}
-
-void tide_amqp_message_read(struct tide_amqp_message *message, const amqp_basic_properties_t *properties,
+bool tide_amqp_message_read(struct tide_amqp_message *message, const amqp_basic_properties_t *properties,
                             bool redelivered, unsigned *returned)
 {
     amqp_table_t none = {0, NULL};
     const amqp_table_t *headers = properties->_flags & AMQP_BASIC_HEADERS_FLAG ? &properties->headers : &none;
     amqp_bytes_t id = properties->message_id;
+    bool counted = find(headers, "x-delivery-count") != NULL;
 
     read_headers(message, headers);
-    *returned = count_returned(headers, redelivered);
+    *returned = counted ? count_of(number_of(headers, "x-delivery-count")) : redelivered;
     if ((properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) && id.len < sizeof message->id)
         snprintf(message->id, sizeof message->id, "%.*s", (int)id.len, (const char *)id.bytes);
     if (!message->published_ms && (properties->_flags & AMQP_BASIC_TIMESTAMP_FLAG))
         message->published_ms = time_of((int64_t)properties->timestamp, 1000);
+    return counted;
 }
 
 void tide_amqp_message_read_death(struct tide_amqp_message *message,

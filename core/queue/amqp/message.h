@@ -3,7 +3,9 @@
  * properties and headers, all of which a peer may leave out:
  *
  *   message_id          24 hex digits, kept over retries
- *   tidemill-published  ms since 1970   tidemill-attempts  that failed so far, or before it died
+ *   tidemill-published  ms since 1970
+ *   tidemill-attempts   that failed so far, or before it died
+ *   tidemill-lost       holders that died with it, but for those that the broker has counted since
  *   tidemill-code, tidemill-reason      why the last one failed, or why it is dead
  *   tidemill-due        ms since 1970: not before (delays that take several rounds)
  *   tidemill-died, tidemill-detail      of a dead letter
@@ -25,7 +27,7 @@ struct tide_amqp_message {
     char *payload; /* NUL-terminated behind len */
     size_t len;
     int64_t published_ms, died_ms, due_ms; /* 0: not known */
-    unsigned attempts;
+    unsigned attempts, lost;
     char *code, *reason, *detail; /* NULL: none */
 };
 
@@ -41,8 +43,9 @@ char *tide_amqp_copy(const char *text, size_t max);
 int tide_amqp_message_publish(amqp_connection_state_t conn, amqp_channel_t channel, const char *name,
                               const struct tide_amqp_message *message);
 
-/* Reads all but the payload. *returned: how often a holder lost it, as far as the broker counts that. */
-void tide_amqp_message_read(struct tide_amqp_message *message, const amqp_basic_properties_t *properties,
+/* Reads all but the payload. *returned: how often a holder lost it since it was published. False when the
+ * broker doesn't count that (classic queues), but says at most that there was one. */
+bool tide_amqp_message_read(struct tide_amqp_message *message, const amqp_basic_properties_t *properties,
                             bool redelivered, unsigned *returned);
 /* Of a dead letter: when and why the broker gave it up, unless we did. */
 void tide_amqp_message_read_death(struct tide_amqp_message *message,

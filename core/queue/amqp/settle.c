@@ -105,7 +105,8 @@ static void publish_copy(struct settling *settling)
 struct tide_amqp_message tide_amqp_as_it_is(const struct tide_amqp_incoming *incoming)
 {
     struct tide_amqp_message as = {.published_ms = incoming->message.published_ms,
-                                   .attempts = incoming->message.attempts + incoming->returned};
+                                   .attempts = incoming->message.attempts,
+                                   .lost = incoming->message.lost + incoming->returned};
     const char *id = incoming->message.id;
 
     snprintf(as.id, sizeof as.id, "%s", *id ? id : tide_id_new().hex);
@@ -156,6 +157,7 @@ void tide_amqp_put_back(struct consumer *consumer, struct tide_amqp_incoming *in
 
     if (incoming->returned) {
         as.code = tide_amqp_copy("lease_expired", TIDE_QUEUE_CODE_LEN);
+        as.reason = tide_amqp_copy(TIDE_AMQP_LOST, TIDE_QUEUE_REASON_LEN);
     } else {
         as.code = tide_amqp_copy(incoming->message.code, TIDE_QUEUE_CODE_LEN);
         as.reason = tide_amqp_copy(incoming->message.reason, TIDE_QUEUE_REASON_LEN);

@@ -354,6 +354,28 @@ static void takes_what_a_peer_sends_to_its_own_queue(void **state)
     peer_close(&peer);
 }
 
+/* A classic queue doesn't count: whoever gets a message again writes it down. */
+static void holders_that_die_are_counted_on_a_classic_queue_too(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_delivery *delivery;
+    struct peer peer;
+
+    peer_open(f, &peer);
+    assert_non_null(
+        amqp_queue_declare(peer.conn, 1, amqp_cstring_bytes(peer.name), 0, 1, 0, 0, amqp_empty_table));
+    peer_close(&peer);
+    publish(f, "x");
+    for (int i = 0; i < 3; i++)
+        holder_dies(f);
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    assert_int_equal(tide_delivery_attempt(delivery), 4);
+    assert_string_equal(tide_delivery_last_code(delivery), "lease_expired");
+    tide_delivery_ack(delivery);
+}
+
 static void a_peer_reads_the_payload_and_nothing_else(void **state)
 {
     struct fixture *f = *state;
@@ -666,6 +688,7 @@ int main(void)
         SERVER(names_a_wrong_password_or_vhost),
         SERVER(a_refusal_by_the_broker_can_be_mended),
         SERVER(takes_what_a_peer_sends_to_its_own_queue),
+        SERVER(holders_that_die_are_counted_on_a_classic_queue_too),
         SERVER(a_peer_reads_the_payload_and_nothing_else),
         SERVER(what_comes_too_early_goes_back),
         SERVER(times_that_no_clock_shows_are_none),

@@ -3,6 +3,8 @@
  */
 #include "queue/fixture.h"
 
+#include "queue/driver.h"
+
 /* ---- publish ---- */
 
 static void delivers_what_was_published(void **state)
@@ -613,7 +615,7 @@ static void purges_one_state_only(void **state)
 
 /* ---- processes ---- */
 
-static void a_holder_that_dies_counts_as_an_attempt(void **state)
+static void a_holder_that_dies_is_told_of(void **state)
 {
     struct fixture *f = *state;
     struct inbox inbox = {0};
@@ -630,15 +632,25 @@ static void a_holder_that_dies_counts_as_an_attempt(void **state)
     expect_stat(f, 0, 0, 0, 0);
 }
 
-static void a_message_whose_last_holder_died_comes_expired(void **state)
+/* A healthy message loses some when processes are killed; one that kills them must end. */
+static void ten_holders_that_die_use_up_the_attempts(void **state)
 {
     struct fixture *f = *state;
     struct inbox inbox = {0};
     struct tide_delivery *delivery;
 
     publish(f, "x");
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < TIDE_QUEUE_MAX_LOST - 1; i++)
         holder_dies(f);
+    consume(f, &inbox);
+    delivery = take_one(f, &inbox);
+    assert_int_equal(tide_delivery_attempt(delivery), TIDE_QUEUE_MAX_LOST);
+    assert_false(tide_delivery_is_last(delivery)); /* of three */
+    tide_queue_consumer_stop(inbox.consumer);
+    tide_delivery_release(delivery);
+    flush(f);
+    holder_dies(f);
+    inbox = (struct inbox){0};
     consume(f, &inbox);
     delivery = take_one(f, &inbox);
     assert_true(tide_delivery_is_expired(delivery));
@@ -764,8 +776,8 @@ int main(void)
         T(lists_oldest_first_and_no_more_than_asked),
         T(retries_dead_letters_one_or_all),
         T(purges_one_state_only),
-        T(a_holder_that_dies_counts_as_an_attempt),
-        T(a_message_whose_last_holder_died_comes_expired),
+        T(a_holder_that_dies_is_told_of),
+        T(ten_holders_that_die_use_up_the_attempts),
         T(postpone_comes_expired_three_times),
         T(processes_share_a_queue_without_doubles),
     };

@@ -1,4 +1,5 @@
 /* The embedded queue alone: leases, other processes, its file and what can be wrong with it. */
+#include "queue/driver.h"
 #include "queue/fixture.h"
 
 #include <errno.h>
@@ -126,7 +127,7 @@ static void a_message_that_kills_every_holder_is_buried(void **state)
     struct tide_err err;
 
     publish(f, "x");
-    for (int i = 0; i < 6; i++) /* three attempts, three more to reject it */
+    for (int i = 0; i < TIDE_QUEUE_MAX_LOST + TIDE_QUEUE_EXTRA; i++) /* the last ones to reject it */
         holder_dies(f);
     consume(f, &inbox);
     while (stat_of(f).dead == 0)
@@ -409,6 +410,23 @@ static void corruption_met_at_work_is_told(void **state)
     open_broker(f);
 }
 
+static void takes_a_file_of_the_first_version(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    sqlite3 *db;
+
+    publish(f, "x");
+    close_broker(f);
+    db = open_raw(f);
+    run_raw(db, "ALTER TABLE message DROP COLUMN lost; PRAGMA user_version = 1");
+    sqlite3_close(db);
+    open_broker(f);
+    holder_dies(f);
+    consume(f, &inbox);
+    assert_int_equal(tide_delivery_attempt(take_one(f, &inbox)), 2);
+}
+
 static void refuses_files_that_are_not_its_own(void **state)
 {
     struct fixture *f = *state;
@@ -507,6 +525,7 @@ int main(void)
         T(ready_notices_that_the_file_is_gone),
         T(a_corrupt_file_is_named),
         T(corruption_met_at_work_is_told),
+        T(takes_a_file_of_the_first_version),
         T(refuses_files_that_are_not_its_own),
         T(processes_make_the_file_together),
         T(an_unknown_scheme_is_told_without_the_password),

@@ -14,6 +14,7 @@ What a consumer's handler does decides about its message:
 | raises, or returns `nil` and, another failure | is a dead letter with the failure's code |
 | returns `tide.retry{...}` | comes again |
 | returns `tide.reject(reason)` | is a dead letter |
+| dies with its worker | comes again, and no attempt is used up; the tenth time all are |
 
 `tidemill queue` lists dead letters and sends them again.]],
   {
@@ -54,7 +55,7 @@ What a consumer's handler does decides about its message:
     params = {
       { name = "options", optional = true, fields = {
         { name = "concurrency", type = "integer", default = 1, min = 1, max = 1000, doc = "messages at a time in one worker process" },
-        { name = "attempts", type = "integer", default = 5, min = 1, max = 100, doc = "the last one's failure makes a dead letter" },
+        { name = "attempts", type = "integer", default = 5, min = 1, max = 100, doc = "so many may fail: the last one makes a dead letter" },
         { name = "timeout", type = "duration", default = "5m", doc = "for one attempt" },
         { name = "backoff", type = "duration", default = "5s", doc = "before the second attempt; doubles after" },
         { name = "backoff_max", type = "duration", default = "10m", doc = "longest backoff" },
@@ -76,7 +77,7 @@ end)]],
     name = "tide.Delivery",
     doc = "How a message came.",
     plain = true,
-    fields = { { name = "attempt", type = "integer", doc = "1 for the first" } },
+    fields = { { name = "attempt", type = "integer", doc = "1 for the first; counts those too whose worker died" } },
   },
   {
     name = "tide.retry",
