@@ -34,7 +34,8 @@ struct tide_blob_info {
 };
 void tide_blob_info_release(struct tide_blob_info *info);
 
-/* Whether the URL is right: what tide_blob_store_open would say of it. Reaches and makes nothing. Any thread. */
+/* Whether the URL is right: what tide_blob_store_open would say of it. Reaches and makes nothing. Any thread.
+ */
 TIDE_WARN_UNUSED bool tide_blob_store_check(const char *url, struct tide_err *err);
 /* Opens the store of a URL, creating what is missing. Blocks; call at start only. */
 struct tide_blob_store *tide_blob_store_open(uv_loop_t *loop, const struct tide_log *log, const char *url,

@@ -1,6 +1,8 @@
-"""MariaDB as the MySQL server: schema auth as auth.sql makes it, and a user that may create databases for tests."""
+"""MariaDB as the MySQL server: schema auth as auth.sql makes it, and a user that may create databases for tests.
+$MARIADB_OPTIONS are given to the server as well."""
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 
@@ -50,7 +52,7 @@ FLUSH PRIVILEGES;
         # The socket is in the data directory: a path of its own could be longer than a socket's name may be.
         return [program("mariadbd", "mysqld"), "--no-defaults", f"--datadir={self.data()}", f"--port={self.port}",
                 "--bind-address=127.0.0.1", "--socket=socket", "--pid-file=pid", *self.as_user(), f"--ssl-ca={ca}",
-                f"--ssl-cert={certificate}", f"--ssl-key={key}", *first], {}
+                f"--ssl-cert={certificate}", f"--ssl-key={key}", *first, *shlex.split(os.environ.get("MARIADB_OPTIONS", ""))], {}
 
     def probe(self):
         with self.connect() as connection:
