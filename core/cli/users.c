@@ -28,6 +28,15 @@ static bool call(const struct tide_services *services, const struct tide_setting
     return ok;
 }
 
+/* A look changes nothing. */
+static bool bring_up_to_date(const struct tide_settings *settings, const struct tide_log *log,
+                             const char *function, struct tide_err *err)
+{
+    if (settings->migrate == TIDE_SETTINGS_ON && strcmp(function, "list") != 0)
+        return tide_services_migrate(settings, log, err);
+    return tide_services_migrated(settings, log, err);
+}
+
 bool tide_users_call(const struct tide_settings *settings, const char *function, const char *args_json,
                      struct tide_buf *result_json, struct tide_err *err)
 {
@@ -40,7 +49,7 @@ bool tide_users_call(const struct tide_settings *settings, const char *function,
         return tide_err_set(err, TIDE_ERR_NOT_FOUND, false, "the bundle auth is not among the bundles in %s",
                             settings->scripts);
     tide_cli_log(&log);
-    if (settings->migrate == TIDE_SETTINGS_ON && !tide_services_migrate(settings, &log, err))
+    if (!bring_up_to_date(settings, &log, function, err))
         return false;
     uv_loop_init(&loop);
     ok = tide_services_open(&services, settings, TIDE_WITH_SQL | TIDE_WITH_HTTP | TIDE_WITH_CRYPTO, &loop,

@@ -15,30 +15,16 @@ struct tide_migration {
     struct tide_pool *pool;
     uv_timer_t *timer;
     struct tide_job job;
+    void (*later)(void *arg);
+    void *arg;
     bool ok;
     struct tide_err err;
 };
 
-static bool require_none(const struct tide_settings *settings, const struct tide_log *log,
-                         struct tide_err *err)
-{
-    struct tide_buf list;
-    bool ok;
-
-    tide_buf_init(&list, 1 << 16);
-    ok = tide_services_pending(settings, log, &list, err);
-    if (ok && list.len > 0)
-        ok = tide_err_set(err, TIDE_ERR_INVALID, false,
-                          "the setting migrate is off, and the database lacks %.*s: run tidemill migrate",
-                          (int)strcspn(list.data, "\n"), list.data);
-    tide_buf_release(&list);
-    return ok;
-}
-
 static bool run(const struct tide_settings *settings, const struct tide_log *log, struct tide_err *err)
 {
     return settings->migrate == TIDE_SETTINGS_ON ? tide_services_migrate(settings, log, err)
-                                                 : require_none(settings, log, err);
+                                                 : tide_services_migrated(settings, log, err);
 }
 
 /* ---- later ---- */
@@ -66,6 +52,8 @@ static void done(struct tide_job *job)
                        tide_log_str("error", self->err.message));
     else if (!self->ok && self->timer)
         uv_timer_start(self->timer, on_timer, RETRY_MS, 0);
+    else if (self->ok && self->timer)
+        self->later(self->arg);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -119,7 +107,7 @@ static struct tide_migration *leave_for_later(uv_loop_t *loop, const struct tide
 
 bool tide_migration_begin(struct tide_migration **migration, uv_loop_t *loop,
                           const struct tide_settings *settings, const struct tide_log *log,
-                          struct tide_err *err)
+                          void (*later)(void *arg), void *arg, struct tide_err *err)
 {
     *migration = NULL;
     if (run(settings, log, err))
@@ -129,5 +117,9 @@ bool tide_migration_begin(struct tide_migration **migration, uv_loop_t *loop,
     tide_log_event(log, TIDE_LOG_WARN, "the tables are brought up to date later",
                    tide_log_str("error", err->message));
     *migration = leave_for_later(loop, settings, log, err);
-    return *migration != NULL;
+    if (!*migration)
+        return false;
+    (*migration)->later = later;
+    (*migration)->arg = arg;
+    return true;
 }

@@ -13,11 +13,11 @@
 
 struct tide_migration;
 
-/* Blocks while the database answers. *migration is NULL when nothing is left to do. settings and log outlive
- * it. */
+/* Blocks while the database answers. *migration is NULL when nothing is left to do; else later(arg) is called
+ * as soon as it is done. settings and log outlive it. */
 TIDE_WARN_UNUSED bool tide_migration_begin(struct tide_migration **migration, uv_loop_t *loop,
                                            const struct tide_settings *settings, const struct tide_log *log,
-                                           struct tide_err *err);
+                                           void (*later)(void *arg), void *arg, struct tide_err *err);
 /* Waits for what is under way. NULL is ignored. */
 void tide_migration_stop(struct tide_migration *migration);
 

@@ -225,6 +225,21 @@ bool tide_services_pending(const struct tide_settings *settings, const struct ti
     return with_database(settings, log, list_pending, list, err);
 }
 
+bool tide_services_migrated(const struct tide_settings *settings, const struct tide_log *log,
+                            struct tide_err *err)
+{
+    struct tide_buf list;
+    bool ok;
+
+    tide_buf_init(&list, 1 << 16);
+    ok = tide_services_pending(settings, log, &list, err);
+    if (ok && list.len > 0)
+        ok = tide_err_set(err, TIDE_ERR_INVALID, false, "the database lacks %.*s: run tidemill migrate",
+                          (int)strcspn(list.data, "\n"), list.data);
+    tide_buf_release(&list);
+    return ok;
+}
+
 /* ---- the end of a loop ---- */
 
 static void name_handle(uv_handle_t *handle, void *arg)

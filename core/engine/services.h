@@ -44,6 +44,10 @@ TIDE_WARN_UNUSED bool tide_services_migrate(const struct tide_settings *settings
 TIDE_WARN_UNUSED bool tide_services_pending(const struct tide_settings *settings, const struct tide_log *log,
                                             struct tide_buf *list, struct tide_err *err);
 
+/* Whether there are none; the error names the first and what to do. */
+TIDE_WARN_UNUSED bool tide_services_migrated(const struct tide_settings *settings, const struct tide_log *log,
+                                             struct tide_err *err);
+
 /* Runs the loop until its handles are closed and closes it. False when handles were left open for a second:
  * their number and kinds are logged as an error. */
 bool tide_services_close_loop(uv_loop_t *loop, const struct tide_log *log);

@@ -99,6 +99,22 @@ static bool export_settings(struct tide_supervisor *supervisor, struct tide_err 
     return ok || tide_err_errno(err, errno, "settings for the workers");
 }
 
+static bool prepare_users(const struct tide_supervisor_options *options, struct tide_err *err)
+{
+    return !options->prepare || options->prepare(options->arg, err);
+}
+
+/* The database has come, and its tables are up to date. */
+static void prepare_late(void *arg)
+{
+    struct tide_supervisor *supervisor = arg;
+    struct tide_err err;
+
+    if (!prepare_users(supervisor->options, &err))
+        tide_log_event(&supervisor->log, TIDE_LOG_ERROR, "what the start makes is missing",
+                       tide_log_str("error", err.message));
+}
+
 static bool prepare(struct tide_supervisor *supervisor, struct tide_err *err)
 {
     const struct tide_supervisor_options *options = supervisor->options;
@@ -106,8 +122,8 @@ static bool prepare(struct tide_supervisor *supervisor, struct tide_err *err)
     return tide_lock_data(supervisor->settings->data, &supervisor->lock_fd, err) &&
            listen_all(supervisor, err) &&
            tide_migration_begin(&supervisor->migration, &supervisor->loop, supervisor->settings,
-                                &supervisor->log, err) &&
-           (!options->prepare || options->prepare(options->arg, err)) && export_settings(supervisor, err) &&
+                                &supervisor->log, prepare_late, supervisor, err) &&
+           (supervisor->migration || prepare_users(options, err)) && export_settings(supervisor, err) &&
            (!supervisor->settings->admin || tide_admin_start(supervisor, err));
 }
 

@@ -19,7 +19,8 @@ struct tide_supervisor_listener {
 struct tide_supervisor_options {
     /* All workers are ready, for the first time. May be NULL. */
     void (*ready)(void *arg, const struct tide_supervisor_listener *listeners, size_t count);
-    /* Before workers start, with the tables up to date. False: the start fails. May be NULL. */
+    /* With the tables up to date: before workers start, where false fails the start; or, when the database
+     * was away, as soon as it is there. May be NULL. */
     bool (*prepare)(void *arg, struct tide_err *err);
     void *arg;
 };

@@ -164,11 +164,12 @@ static bool run(struct tide_sql_db *db, const char *statement, const struct tide
 
 static bool make_table(struct tide_sql_db *db, struct tide_err *err)
 {
-    return run(
-        db,
+    static const char statement[] =
         "CREATE TABLE IF NOT EXISTS tide_schema (component VARCHAR(64) NOT NULL, version INTEGER NOT NULL, "
-        "name VARCHAR(255) NOT NULL, applied_at VARCHAR(24) NOT NULL, PRIMARY KEY (component, version))",
-        NULL, 0, NULL, err);
+        "name VARCHAR(255) NOT NULL, applied_at VARCHAR(24) NOT NULL, PRIMARY KEY (component, version))";
+
+    return run(db, statement, NULL, 0, NULL, err) ||
+           tide_err_prefix(err, "the table tide_schema, which notes the schema files, can't be made");
 }
 
 static bool is_applied(struct tide_sql_db *db, const char *component, int version, bool *applied,
@@ -255,18 +256,6 @@ static struct schema_dir *read_dir(const struct tide_sql_db *db, const char *dir
     return NULL;
 }
 
-bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir, struct tide_err *err)
-{
-    struct schema_dir *files = read_dir(db, dir, err);
-    bool ok = files && make_table(db, err);
-
-    for (int i = 0; ok && i < files->highest; i++)
-        if (files->files[i].version)
-            ok = apply(db, component, dir, &files->files[i], err);
-    free(files);
-    return ok;
-}
-
 /* In a database that was never migrated there is no table to ask. */
 static bool is_pending(struct tide_sql_db *db, const char *component, int version, bool *pending,
                        struct tide_err *err)
@@ -294,6 +283,26 @@ bool tide_sql_pending(struct tide_sql_db *db, const char *component, const char 
         if (ok && is)
             pending(arg, path);
     }
+    free(files);
+    return ok;
+}
+
+static void note_one(void *arg, const char *path)
+{
+    (void)path;
+    *(bool *)arg = true;
+}
+
+/* Where nothing is pending nothing is written: the database's user may be one that only reads. */
+bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir, struct tide_err *err)
+{
+    struct schema_dir *files = read_dir(db, dir, err);
+    bool any = false, ok = files && tide_sql_pending(db, component, dir, note_one, &any, err);
+
+    ok = ok && (!any || make_table(db, err));
+    for (int i = 0; any && ok && i < files->highest; i++)
+        if (files->files[i].version)
+            ok = apply(db, component, dir, &files->files[i], err);
     free(files);
     return ok;
 }

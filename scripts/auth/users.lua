@@ -21,10 +21,19 @@ local function is_admin(email)
   return assert(sql.query("SELECT role FROM user_role WHERE email = ? AND role = 'admin'", email))[1] ~= nil
 end
 
+-- The user of an address, or nil. A table from before may be latin1: what it can't hold is nobody's.
+local function find(email)
+  local rows, err = sql.query("SELECT email, password FROM user WHERE email = ?", email)
+  if not rows and err.code == "invalid" and email:find "[\128-\255]" then
+    return nil
+  end
+  local row = assert(rows, err)[1]
+  return row and row.email == email and row or nil -- a database may take other letters for the same, the throttle doesn't
+end
+
 -- { email, admin } when the password is right. An unknown user costs the same work as a known one.
 function users.authenticate(email, given)
-  local row = assert(sql.query("SELECT email, password FROM user WHERE email = ?", email))[1]
-  row = row and row.email == email and row or nil -- a database may take other letters for the same, the throttle doesn't
+  local row = find(email)
   local verdict = assert(password.verify(row and row.password, given))
   if not row or verdict == "wrong" then
     return nil

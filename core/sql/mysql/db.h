@@ -65,6 +65,10 @@ struct tide_mysql_db {
     bool sync_in_tx;
 };
 
+/* A server was reached: tells, once a process, when whoever is on the way to it can read along. Any thread.
+ */
+void tide_mysql_warn(struct tide_mysql_db *db);
+
 /* ---- pool.c: who runs next ---- */
 
 /* Starts what can be started, and tells outcomes, but not while `asking`. */

@@ -32,6 +32,10 @@ static const struct {
     {ER_OUT_OF_SORTMEMORY, TIDE_ERR_UNAVAILABLE, true},
     {ER_OUT_OF_RESOURCES, TIDE_ERR_UNAVAILABLE, true},
     {ER_OPTION_PREVENTS_STATEMENT, TIDE_ERR_UNAVAILABLE, true}, /* --read-only: a failover is under way */
+    /* What the user may not do is said without the statement. */
+    {ER_TABLEACCESS_DENIED_ERROR, TIDE_ERR_INVALID, false},
+    {ER_COLUMNACCESS_DENIED_ERROR, TIDE_ERR_INVALID, false},
+    {ER_SPECIFIC_ACCESS_DENIED_ERROR, TIDE_ERR_INVALID, false},
     {ER_QUERY_INTERRUPTED, TIDE_ERR_UNAVAILABLE, true},
 };
 

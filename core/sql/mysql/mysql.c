@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -101,6 +102,17 @@ static void cancel(struct tide_sql_call *base)
 
 /* ---- open and close ---- */
 
+void tide_mysql_warn(struct tide_mysql_db *db)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+
+    if (db->url.verify || tide_mysql_url_is_local(&db->url) || atomic_flag_test_and_set(&told))
+        return;
+    tide_log_event(db->base.log, TIDE_LOG_WARN, "what is sent to the database is not encrypted",
+                   tide_log_str("database", db->url.shown),
+                   tide_log_str("instead", "?ssl_ca=FILE or ?ssl_mode=verify_identity in the setting sql"));
+}
+
 static void start_library(void)
 {
     mysql_library_init(0, NULL, NULL);
@@ -167,11 +179,6 @@ static struct tide_sql_db *db_open(uv_loop_t *loop, const struct tide_log *log, 
         db_free(db);
         return NULL;
     }
-    if (!db->url.verify && !tide_mysql_url_is_local(&db->url))
-        tide_log_event(
-            log, TIDE_LOG_WARN, "what is sent to the database is not encrypted",
-            tide_log_str("database", db->url.shown),
-            tide_log_str("instead", "?ssl_ca=FILE or ?ssl_mode=verify_identity in the setting sql"));
     return &db->base;
 }
 

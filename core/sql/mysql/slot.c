@@ -83,6 +83,7 @@ static void open_done(struct tide_job *job)
     slot->conn = slot->opened;
     if (slot->conn && !db->closing && watch(slot)) {
         note_success(db);
+        tide_mysql_warn(db);
         slot->used_ms = tide_clock_monotonic_ms();
     } else if (slot->conn) {
         tide_mysql_slot_drop(slot);

@@ -16,6 +16,8 @@ static bool open_sync(struct tide_mysql_db *db, unsigned timeout_s, struct tide_
         return true;
     tide_mysql_conn_close(db->sync);
     db->sync = tide_mysql_conn_open(&db->url, timeout_s, NULL, err);
+    if (db->sync)
+        tide_mysql_warn(db);
     return db->sync != NULL;
 }
 
