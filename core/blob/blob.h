@@ -3,7 +3,7 @@
  * date, metadata document). Used by scripts (bind/blob.c) and the media runner. Everything on the loop
  * thread; drivers do their blocking work on a pool of their own. A driver is chosen by the URL's scheme:
  *   file:DIR    files named by id below DIR/<bucket>/, and an index in SQLite (blob/file.c)
- *   mongodb://  GridFS, also on FerretDB and shared with other clients (blob/gridfs/gridfs.h)
+ *   mongodb://  GridFS, shared with other clients (blob/gridfs/gridfs.h)
  * A file is visible only after its commit, which is durable: bytes and index are synced before the callback.
  *
  * Every callback runs exactly once, never inside the call, unless its handle is closed first (then not at

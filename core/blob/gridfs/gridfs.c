@@ -169,42 +169,49 @@ static bool gridfs_erase(struct tide_blob_backend *backend, struct tide_err *err
 
 /* ---- indexes ---- */
 
-static bool create_indexes(struct tide_gridfs_bucket *bucket, const mongoc_collection_t *collection,
-                           const bson_t *indexes, struct tide_err *err)
+/* Takes the index over. Each in a command of its own: FerretDB 1 ends the connection when two of a command
+ * are there already. */
+static bool create_index(struct tide_gridfs_bucket *bucket, mongoc_collection_t *collection, bson_t *index,
+                         struct tide_err *err)
 {
-    const char *name = mongoc_collection_get_name((mongoc_collection_t *)collection);
-    bson_t command = BSON_INITIALIZER;
+    bson_t *command = BCON_NEW("createIndexes", BCON_UTF8(mongoc_collection_get_name(collection)), "indexes",
+                               "[", BCON_DOCUMENT(index), "]");
     bson_error_t error;
-    bool ok;
+    bool ok = mongoc_client_write_command_with_opts(bucket->client, bucket->gridfs->database, command, NULL,
+                                                    NULL, &error) ||
+              tide_gridfs_fail(bucket->gridfs, err, "the indexes", &error);
 
-    BSON_APPEND_UTF8(&command, "createIndexes", name);
-    BSON_APPEND_ARRAY(&command, "indexes", indexes);
-    ok = mongoc_client_write_command_with_opts(bucket->client, bucket->gridfs->database, &command, NULL, NULL,
-                                               &error) ||
-         tide_gridfs_fail(bucket->gridfs, err, "the indexes", &error);
-    bson_destroy(&command);
+    bson_destroy(command);
+    bson_destroy(index);
     return ok;
 }
 
-/* Names and keys as every GridFS client makes them, and what tide_blob_find looks for. */
+/* What tide_blob_find looks for: files by one of their metadata, newest first. */
+static bson_t *newest_by(const char *name, const char *key)
+{
+    return BCON_NEW("name", BCON_UTF8(name), "key", "{", key, BCON_INT32(1), "uploadDate", BCON_INT32(-1),
+                    "_id", BCON_INT32(-1), "}");
+}
+
+/* The first two with names and keys as every GridFS client makes them. */
 static bool make_indexes(struct tide_gridfs_bucket *bucket, struct tide_err *err)
 {
-    bson_t *chunks = BCON_NEW("0", "{", "name", "files_id_1_n_1", "unique", BCON_BOOL(true), "key", "{",
-                              "files_id", BCON_INT32(1), "n", BCON_INT32(1), "}", "}");
-    bson_t *files =
-        BCON_NEW("0", "{", "name", "filename_1_uploadDate_1", "key", "{", "filename", BCON_INT32(1),
-                 "uploadDate", BCON_INT32(1), "}", "}", "1", "{", "name", "uploadDate_-1__id_-1", "key", "{",
-                 "uploadDate", BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "}", "2", "{", "name",
-                 "metadata.owner_1_uploadDate_-1__id_-1", "key", "{", "metadata.owner", BCON_INT32(1),
-                 "uploadDate", BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "}", "3", "{", "name",
-                 "metadata.state_1_uploadDate_-1__id_-1", "key", "{", "metadata.state", BCON_INT32(1),
-                 "uploadDate", BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "}");
-    bool ok = create_indexes(bucket, bucket->chunks, chunks, err) &&
-              create_indexes(bucket, bucket->files, files, err);
-
-    bson_destroy(chunks);
-    bson_destroy(files);
-    return ok;
+    return create_index(bucket, bucket->chunks,
+                        BCON_NEW("name", "files_id_1_n_1", "unique", BCON_BOOL(true), "key", "{", "files_id",
+                                 BCON_INT32(1), "n", BCON_INT32(1), "}"),
+                        err) &&
+           create_index(bucket, bucket->files,
+                        BCON_NEW("name", "filename_1_uploadDate_1", "key", "{", "filename", BCON_INT32(1),
+                                 "uploadDate", BCON_INT32(1), "}"),
+                        err) &&
+           create_index(bucket, bucket->files,
+                        BCON_NEW("name", "uploadDate_-1__id_-1", "key", "{", "uploadDate", BCON_INT32(-1),
+                                 "_id", BCON_INT32(-1), "}"),
+                        err) &&
+           create_index(bucket, bucket->files,
+                        newest_by("metadata.owner_1_uploadDate_-1__id_-1", "metadata.owner"), err) &&
+           create_index(bucket, bucket->files,
+                        newest_by("metadata.state_1_uploadDate_-1__id_-1", "metadata.state"), err);
 }
 
 /* Tells the sweep of all processes that there is such a bucket. */

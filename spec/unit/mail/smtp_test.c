@@ -481,7 +481,7 @@ static void refuses_urls_by_name(void **state)
         {"smtp://hush@127.0.0.1", "without a password"},
         {"smtp://u:hush@127.0.0.1:99999", "port"},
         {"smtp://", "host"},
-        {"smtp://u:%@hush@h", "percent-encoded"},
+        {"smtp://u:%@hush@h", "@ is %40"},
     };
     struct tide_err err;
 
