@@ -45,7 +45,7 @@ tide.bucket "a b" => tide.bucket: 'name' must be a name of letters, digits, '_' 
 tide.bucket("a"):create { nam = "x" } => tide.Bucket:create: unknown option 'nam' (did you mean 'name'?)
 tide.bucket("a"):open("x", { ownr = "x" }) => tide.Bucket:open: unknown option 'ownr' (did you mean 'owner'?)
 tide.bucket("a"):find { limit = 5000 } => tide.Bucket:find: 'limit' must be between 1 and 1000, not 5000
-tide.bucket("a"):find { where = { state = 1 } } => tide.Bucket:find: 'where' must be a table of conditions, { key = string }, not one with state = 1
+tide.bucket("a"):find { where = { state = 1 } } => tide.Bucket:find: 'where' must be a table of conditions, { key = string or tide.json.null }, not one with state = 1
 tide.bucket("a"):annotate(tide.id.new(), { f = tide.now }) => tide.Bucket:annotate: this can't be written as JSON
 tide.bucket("a"):remove("x") => tide.Bucket:remove: 'id' must be an id (24 hex digits), not "x"
 tide.copy(tide.bucket "a") => tide.copy: 'source' must be a part, a body or an open file, not a tide.Bucket

@@ -6,7 +6,7 @@ need "log in" login "$user" "$password"
 
 # Slow uploads: their first step is a call to auth, their last one a message to the queue.
 for i in 1 2 3 4; do
-    curl -sS --max-time $((60 * SLOWNESS)) --limit-rate 150k -o "$work/slow.$i" -w '%{http_code}' -H "Authorization: Bearer $token" \
+    curl -sS --max-time $((60 * SLOWNESS)) --limit-rate $((150 / SLOWNESS))k -o "$work/slow.$i" -w '%{http_code}' -H "Authorization: Bearer $token" \
         -F "file=@$BUILD/media/clip-7s.mp4" "$gateway/upload" >"$work/status.$i" &
     slow[i]=$!
 done

@@ -1,7 +1,7 @@
 local UNAVAILABLE = { "unavailable", "the store can't be reached" }
 local METADATA = { name = "metadata", type = "table", optional = true, doc = "a JSON object of at most 64 KiB" }
 local PATCH = { name = "patch", type = "table", doc = "keys and their new values; `tide.json.null` removes a key" }
-local WHERE = { name = "where", type = "conditions", optional = true, 
+local WHERE = { name = "where", type = "conditions", optional = true,
   doc = "only when these keys have these strings (`tide.json.null`: when they are not there); at most 4" }
 local FILE_FIELDS = {
   { name = "id", type = "id" },

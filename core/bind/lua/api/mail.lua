@@ -20,7 +20,8 @@ return {
       { "invalid", "an address, control bytes in a header, or the server refuses this message for good (5xx)" },
       { "full", "no space is left" },
       { "unavailable", "it can't be handed over now (no connection, 4xx); retryable" },
-      { "denied", "the server refuses the sign-in; retryable, as that can be mended" }, { "timeout", "the server is too slow, or it is after `before`; retryable" },
+      { "denied", "the server refuses the sign-in; retryable, as that can be mended" },
+      { "timeout", "the server is too slow, or it is after `before`; retryable" },
     },
     example = [[
 assert(tide.mail.send {
