@@ -7,7 +7,6 @@
 
 #include "bind/bundle_internal.h"
 #include "bind/copy.h"
-#include "bind/generation.h"
 
 static void *copy_string(const char *text)
 {
@@ -82,6 +81,19 @@ static bool set_up_api(struct tide_bundle *bundle, struct tide_err *err)
     return true;
 }
 
+static bool open_content(struct tide_bundle *bundle, struct tide_err *err)
+{
+    struct tide_bundle_config *config = &bundle->config;
+
+    if (config->unconfined)
+        return true;
+    if (!config->content)
+        config->content = tide_content_read(config->directory, config->library, err);
+    if (config->content)
+        memcpy(bundle->generation, tide_content_generation(config->content), sizeof bundle->generation);
+    return config->content != NULL;
+}
+
 static bool open_state(struct tide_bundle *bundle, struct tide_err *err)
 {
     struct tide_state_config config = {.loop = bundle->config.services->loop,
@@ -89,14 +101,13 @@ static bool open_state(struct tide_bundle *bundle, struct tide_err *err)
                                        .bundle = bundle->config.name,
                                        .directory = bundle->config.directory,
                                        .library = bundle->config.library,
+                                       .content = bundle->config.content,
                                        .memory_max = bundle->config.memory_max,
                                        .host = bundle,
                                        .sandbox = !bundle->config.unconfined};
 
     bundle->state = tide_state_new(&config, err);
-    if (!bundle->state || !set_up_api(bundle, err))
-        return false;
-    return bundle->config.unconfined || tide_generation_hash(&config.directory, 1, bundle->generation, err);
+    return bundle->state && set_up_api(bundle, err);
 }
 
 static void copy_config(struct tide_bundle *bundle, const struct tide_bundle_config *config)
@@ -115,11 +126,13 @@ struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, st
     struct tide_bundle *bundle = calloc(1, sizeof *bundle);
     struct tide_err err;
 
-    if (!bundle)
+    if (!bundle) {
+        tide_content_free(config->content);
         return NULL;
+    }
     copy_config(bundle, config);
     bundle->router = tide_router_new();
-    if (!open_state(bundle, &err)) {
+    if (!open_content(bundle, &err) || !open_state(bundle, &err)) {
         tide_buf_printf(report, "%s: %s", config->directory, err.message);
         tide_bundle_free(bundle);
         return NULL;
@@ -128,6 +141,8 @@ struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, st
         tide_bundle_free(bundle);
         return NULL;
     }
+    if (bundle->config.content)
+        tide_content_rest(bundle->config.content);
     return bundle;
 }
 
@@ -147,6 +162,11 @@ void tide_bundle_drain(struct tide_bundle *bundle)
 {
     tide_bundle_stop_consumers(bundle);
     tide_bundle_stop_timers(bundle);
+}
+
+void tide_bundle_end(struct tide_bundle *bundle)
+{
+    tide_state_end_tasks(bundle->state);
 }
 
 size_t tide_bundle_in_flight(const struct tide_bundle *bundle)
@@ -187,6 +207,7 @@ static void free_config(struct tide_bundle_config *config)
     free((char *)config->settings_json);
     free((char *)config->settings_path);
     free((char *)config->data_dir);
+    tide_content_free(config->content);
 }
 
 void tide_bundle_free(struct tide_bundle *bundle)

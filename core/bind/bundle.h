@@ -11,20 +11,22 @@
 #include "base/buf.h"
 #include "bind/services.h"
 #include "http/server.h"
+#include "script/content.h"
 
 struct tide_bundle;
 struct tide_state;
 
 struct tide_bundle_config {
-    const char *name;          /* "gateway": also the directory's name */
-    const char *directory;     /* DIR with init.lua */
-    const char *library;       /* scripts/lib, or NULL */
-    const char *settings_json; /* the bundle's table in the settings, as a JSON object; secrets and
-                                  environment merged in */
-    const char *settings_path; /* for errors: "tidemill.lua" */
-    const char *data_dir;      /* where generated secrets are kept, 0600; NULL: they are not kept */
-    size_t memory_max;         /* bytes; 0: default */
-    bool unconfined;           /* no sandbox and no init.lua: only for the spec runner's own state */
+    const char *name;             /* "gateway": also the directory's name */
+    const char *directory;        /* DIR with init.lua */
+    const char *library;          /* scripts/lib, or NULL */
+    const char *settings_json;    /* the bundle's table in the settings, as a JSON object; secrets and
+                                     environment merged in */
+    const char *settings_path;    /* for errors: "tidemill.lua" */
+    const char *data_dir;         /* where generated secrets are kept, 0600; NULL: they are not kept */
+    size_t memory_max;            /* bytes; 0: default */
+    bool unconfined;              /* no sandbox and no init.lua: only for the spec runner's own state */
+    struct tide_content *content; /* taken over, even on failure; NULL: it is read from the directories */
     const struct tide_services *services; /* outlives the bundle */
 };
 
@@ -42,6 +44,8 @@ void tide_bundle_drain(struct tide_bundle *bundle);
 
 /* Runs every timer's handler once, now, beside its interval; one that is busy is left alone. */
 void tide_bundle_tick(struct tide_bundle *bundle);
+/* Ends all tasks: requests are answered 503, messages handed back. It is idle when that is through. */
+void tide_bundle_end(struct tide_bundle *bundle);
 /* Requests, messages and timers in flight. */
 size_t tide_bundle_in_flight(const struct tide_bundle *bundle);
 

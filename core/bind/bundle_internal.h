@@ -42,7 +42,7 @@ struct timer {
 struct tide_bundle {
     struct tide_bundle_config config; /* strings are our own copies */
     struct tide_state *state;
-    char generation[13];
+    char generation[TIDE_GENERATION_LEN];
     struct tide_router *router;
     struct route *routes;
     size_t route_count;

@@ -83,6 +83,8 @@ static void on_task_end(void *arg, struct tide_task *task, enum tide_task_end en
     if (exchange->http && !exchange->status) {
         if (end == TIDE_TASK_ENDED && strcmp(err->code, TIDE_ERR_TIMEOUT) == 0)
             answer_problem(exchange, 504, "The handler did not answer in time.", NULL, NULL);
+        else if (end == TIDE_TASK_ENDED)
+            answer_problem(exchange, 503, "The service can't do this now; try again.", "Retry-After", "5");
         else
             answer_failure(exchange, &failure);
     }

@@ -10,7 +10,8 @@ static void load(struct tide_cli_bundles *all, size_t i, bool quiet)
     struct tide_buf report;
 
     tide_buf_init(&report, 1 << 16);
-    all->bundles[i] = tide_services_load(&all->services, &all->settings, &all->settings.bundles[i], &report);
+    all->bundles[i] =
+        tide_services_load(&all->services, &all->settings, &all->settings.bundles[i], NULL, &report);
     if (!all->bundles[i]) {
         all->failed++;
         if (!quiet)

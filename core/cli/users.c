@@ -16,7 +16,7 @@ static bool call(const struct tide_services *services, const struct tide_setting
     bool ok;
 
     tide_buf_init(&report, 1 << 16);
-    bundle = tide_services_load(services, settings, auth, &report);
+    bundle = tide_services_load(services, settings, auth, NULL, &report);
     if (bundle) {
         ok = tide_bundle_call(bundle, "users", function, args_json, result_json, err);
         tide_bundle_free(bundle);

@@ -133,7 +133,8 @@ static bool check_schema(const struct tide_settings_bundle *bundle, struct tide_
 
 struct tide_bundle *tide_services_load(const struct tide_services *services,
                                        const struct tide_settings *settings,
-                                       const struct tide_settings_bundle *bundle, struct tide_buf *report)
+                                       const struct tide_settings_bundle *bundle,
+                                       struct tide_content *content, struct tide_buf *report)
 {
     struct tide_bundle_config config = {.name = bundle->name,
                                         .directory = bundle->directory,
@@ -142,9 +143,12 @@ struct tide_bundle *tide_services_load(const struct tide_services *services,
                                         .settings_path = settings->path ? settings->path : "settings",
                                         .data_dir = settings->data,
                                         .memory_max = (size_t)settings->script_memory,
+                                        .content = content,
                                         .services = services};
 
-    return check_schema(bundle, report) ? tide_bundle_load(&config, report) : NULL;
+    if (content || check_schema(bundle, report)) /* of a running engine they were seen at its start */
+        return tide_bundle_load(&config, report);
+    return NULL;
 }
 
 void tide_services_http_limits(const struct tide_settings *settings, struct tide_http_limits *limits)

@@ -30,10 +30,8 @@ static bool read_all(int fd, struct tide_buf *buf)
     }
 }
 
-/* read_file(path): content, or nil and why. */
-static int read_file(lua_State *L)
+static int read_disk(lua_State *L, const char *path)
 {
-    const char *path = luaL_checkstring(L, 1);
     struct tide_buf buf;
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -56,6 +54,28 @@ static int read_file(lua_State *L)
     tide_buf_release(&buf);
     close(fd);
     return 2;
+}
+
+static int read_content(lua_State *L, const struct tide_content *content, const char *path)
+{
+    size_t len;
+    const char *data = tide_content_file(content, path, &len);
+
+    if (data)
+        lua_pushlstring(L, data, len);
+    else
+        lua_pushnil(L);
+    lua_pushstring(L, data ? NULL : strerror(ENOENT));
+    return 2;
+}
+
+/* read_file(path): content, or nil and why. */
+static int read_file(lua_State *L)
+{
+    const struct tide_content *content = tide_state_of(L)->config.content;
+    const char *path = luaL_checkstring(L, 1);
+
+    return content ? read_content(L, content, path) : read_disk(L, path);
 }
 
 void tide_script_setup_loader(struct tide_state *state)

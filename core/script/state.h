@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "script/content.h"
 #include "script/embedded.h"
 
 struct tide_state;
@@ -21,13 +22,14 @@ struct tide_state;
 struct tide_state_config {
     uv_loop_t *loop;
     const struct tide_log *log;
-    const char *bundle;    /* "gateway" */
-    const char *directory; /* of the bundle: init.lua, its modules, templates */
-    const char *library;   /* shared modules (scripts/lib), or NULL */
-    size_t memory_max;     /* bytes of Lua memory, passed for moments only; 0: 256 MiB */
-    int64_t load_ms;       /* CPU time that init.lua may take; 0: 10 s */
-    void *host;            /* for bindings: tide_state_host */
-    bool sandbox;          /* false only for the spec runner and the settings' own tools */
+    const char *bundle;                 /* "gateway" */
+    const char *directory;              /* of the bundle: init.lua, its modules, templates */
+    const char *library;                /* shared modules (scripts/lib), or NULL */
+    const struct tide_content *content; /* what files are read from; outlives the state. NULL: the disk */
+    size_t memory_max;                  /* bytes of Lua memory, passed for moments only; 0: 256 MiB */
+    int64_t load_ms;                    /* CPU time that init.lua may take; 0: 10 s */
+    void *host;                         /* for bindings: tide_state_host */
+    bool sandbox;                       /* false only for the spec runner and the settings' own tools */
 };
 
 /* A state with the sandbox and no tide API yet. NULL with err when memory is out. */
@@ -35,6 +37,9 @@ struct tide_state *tide_state_new(const struct tide_state_config *config, struct
 /* Ends all tasks (TIDE_TASK_ENDED, canceled), closes the lua_State. Ops that could not be canceled outlive it
  * safely. */
 void tide_state_free(struct tide_state *state);
+
+/* Ends all tasks (TIDE_TASK_ENDED, canceled). */
+void tide_state_end_tasks(struct tide_state *state);
 
 lua_State *tide_state_main(const struct tide_state *state);
 struct tide_state *tide_state_of(lua_State *L);

@@ -272,14 +272,20 @@ void tide_task_cancel(struct tide_task *task, const struct tide_err *why)
     task_over(task, TIDE_TASK_ENDED, 0, why);
 }
 
-void tide_script_close_tasks(struct tide_state *state)
+void tide_state_end_tasks(struct tide_state *state)
 {
-    struct tide_task *task;
     struct tide_err err;
 
     tide_err_set(&err, TIDE_ERR_CANCELED, true, "the bundle '%s' is being closed", state->config.bundle);
     while (state->tasks)
         tide_task_cancel(state->tasks, &err);
+}
+
+void tide_script_close_tasks(struct tide_state *state)
+{
+    struct tide_task *task;
+
+    tide_state_end_tasks(state);
     while ((task = state->spare)) {
         state->spare = task->next;
         task_free(task);

@@ -55,7 +55,7 @@ static bool load(struct app *app, struct tide_settings_bundle *bundle, struct ti
 
     if (!migrate(run, bundle->name, bundle->directory, report))
         return false;
-    app->bundle = tide_services_load(&run->services, &run->settings, bundle, report);
+    app->bundle = tide_services_load(&run->services, &run->settings, bundle, NULL, report);
     if (!app->bundle)
         return false;
     if (listen_and_serve(app, &err) && tide_bundle_start(app->bundle, false, &err))
