@@ -68,6 +68,7 @@ extern const struct tide_option tide_stores_options[];   /* of commands that onl
 int tide_cli_run(struct tide_cli *cli);
 int tide_cli_check(struct tide_cli *cli);
 int tide_cli_routes(struct tide_cli *cli);
+int tide_cli_reload(struct tide_cli *cli);
 int tide_cli_migrate(struct tide_cli *cli);
 int tide_cli_convert(struct tide_cli *cli);
 int tide_cli_user(struct tide_cli *cli);

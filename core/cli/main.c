@@ -65,6 +65,11 @@ static const struct tide_command commands[] = {
      tide_settings_options, tide_cli_check},
     {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
      routes_options, tide_settings_options, tide_cli_routes},
+    {"reload", "[BUNDLE]", 0, 1, "have a running engine read its bundles again",
+     "Waits until all workers run the new generation, and prints it beside the old one. When one worker "
+     "can't\n"
+     "load it all keep the old one: prints why, and exits with 1.\n",
+     NULL, tide_settings_options, tide_cli_reload},
     {"migrate", "", 0, 0, "apply the bundles' schema files that the database has not had yet", NULL,
      migrate_options, tide_settings_options, tide_cli_migrate},
     {"test", "[FILE|DIRECTORY|BUNDLE]...", 0, 1000, "run specs (busted) inside the engine, on fresh backends",

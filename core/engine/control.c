@@ -1,6 +1,7 @@
 #include "engine/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,10 +10,26 @@
 #define MAX_LINE 8192
 #define SEND_TIMEOUT_MS 1000
 
+union descriptor_message {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+};
+
+/* ---- the end ---- */
+
+static void drop_passed(struct tide_control *control)
+{
+    if (control->passed >= 0)
+        close(control->passed);
+    control->passed = -1;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct tide_control *control = handle->data;
 
+    close(control->fd);
+    drop_passed(control);
     tide_buf_release(&control->input);
 }
 
@@ -21,7 +38,7 @@ void tide_control_close(struct tide_control *control)
     if (!control->open)
         return;
     control->open = false;
-    uv_close((uv_handle_t *)&control->pipe, on_closed);
+    uv_close((uv_handle_t *)&control->poll, on_closed);
 }
 
 static void end(struct tide_control *control)
@@ -30,28 +47,62 @@ static void end(struct tide_control *control)
     control->on_end(control->arg);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+/* ---- what comes ---- */
+
+static void take_bytes(struct tide_control *control, const char *bytes, size_t len)
 {
-    struct tide_control *control = handle->data;
-
-    (void)suggested;
-    *buf = uv_buf_init(control->chunk, sizeof control->chunk);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct tide_control *control = stream->data;
-
-    for (ssize_t i = 0; i < n && control->open; i++) {
-        if (buf->base[i] != '\n') {
-            tide_buf_putc(&control->input, buf->base[i]); /* a line over MAX_LINE is cut */
+    for (size_t i = 0; i < len && control->open; i++) {
+        if (bytes[i] != '\n') {
+            tide_buf_putc(&control->input, bytes[i]); /* a line over MAX_LINE is cut */
             continue;
         }
         control->on_line(control->arg, control->input.data ? control->input.data : "");
         tide_buf_reset(&control->input);
     }
-    if (n < 0 && control->open)
+}
+
+/* A receive ends with the bytes that a descriptor came with (unix(7)): those of a line whose newline comes
+ * next. */
+static void keep_passed(struct tide_control *control, struct msghdr *message)
+{
+    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+        return;
+    drop_passed(control);
+    memcpy(&control->passed, CMSG_DATA(header), sizeof control->passed);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct tide_control *control = poll->data;
+    union descriptor_message descriptor;
+    char bytes[4096];
+    struct iovec part = {bytes, sizeof bytes};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = descriptor.bytes,
+                             .msg_controllen = sizeof descriptor.bytes};
+    ssize_t n;
+
+    (void)events;
+    n = status < 0 ? 0 : recvmsg(control->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
         end(control);
+        return;
+    }
+    take_bytes(control, bytes, (size_t)n);
+    keep_passed(control, &message);
+}
+
+int tide_control_take(struct tide_control *control)
+{
+    int fd = control->passed;
+
+    control->passed = -1;
+    return fd;
 }
 
 bool tide_control_init(struct tide_control *control, uv_loop_t *loop, int fd,
@@ -63,44 +114,67 @@ bool tide_control_init(struct tide_control *control, uv_loop_t *loop, int fd,
     control->on_line = on_line;
     control->on_end = on_end;
     control->arg = arg;
-    tide_buf_init(&control->input, MAX_LINE);
-    uv_pipe_init(loop, &control->pipe, 0);
-    control->pipe.data = control;
-    control->open = true;
-    rc = uv_pipe_open(&control->pipe, fd);
-    if (rc)
+    control->fd = fd;
+    control->passed = -1;
+    rc = uv_poll_init(loop, &control->poll, fd);
+    if (rc) {
         close(fd);
-    else
-        rc = uv_read_start((uv_stream_t *)&control->pipe, on_alloc, on_read);
-    if (rc == 0)
-        return true;
-    tide_control_close(control);
-    return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "control socket: %s", uv_strerror(rc));
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "control socket: %s", uv_strerror(rc));
+    }
+    tide_buf_init(&control->input, MAX_LINE);
+    control->poll.data = control;
+    control->open = true;
+    uv_poll_start(&control->poll, UV_READABLE | UV_DISCONNECT, on_readable);
+    return true;
 }
 
-static void send_all(int fd, const char *data, size_t len)
+/* ---- what is sent ---- */
+
+static bool wait_writable(int fd)
 {
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
+
+    return poll(&wait, 1, SEND_TIMEOUT_MS) > 0;
+}
+
+/* The descriptor goes with the first bytes. */
+static void send_all(int fd, const char *data, size_t len, int passed)
+{
+    union descriptor_message descriptor = {{0}};
+    struct iovec part;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+    if (passed >= 0) {
+        message.msg_control = descriptor.bytes;
+        message.msg_controllen = sizeof descriptor.bytes;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        *header = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof passed)};
+        memcpy(CMSG_DATA(header), &passed, sizeof passed);
+    }
     while (len > 0) {
-        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+        part = (struct iovec){(char *)data, len};
+        ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
         if (n >= 0) {
             data += n;
             len -= (size_t)n;
-        } else if (errno == EAGAIN) {
-            struct pollfd wait = {.fd = fd, .events = POLLOUT};
-            if (poll(&wait, 1, SEND_TIMEOUT_MS) <= 0)
-                return;
-        } else if (errno != EINTR) {
+            message.msg_control = NULL;
+            message.msg_controllen = 0;
+        } else if (errno == EAGAIN ? !wait_writable(fd) : errno != EINTR) {
             return;
         }
     }
 }
 
+void tide_control_pass(struct tide_control *control, const char *line, int fd)
+{
+    if (!control->open)
+        return;
+    send_all(control->fd, line, strlen(line), fd);
+    send_all(control->fd, "\n", 1, -1);
+}
+
 void tide_control_send(struct tide_control *control, const char *line)
 {
-    uv_os_fd_t fd;
-
-    if (!control->open || uv_fileno((uv_handle_t *)&control->pipe, &fd) != 0)
-        return;
-    send_all(fd, line, strlen(line));
-    send_all(fd, "\n", 1);
+    tide_control_pass(control, line, -1);
 }

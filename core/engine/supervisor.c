@@ -16,6 +16,7 @@
 #include "engine/lock.h"
 #include "engine/services.h"
 #include "engine/supervisor_internal.h"
+#include "engine/watch.h"
 
 #define MAX_SETTINGS (16 << 20)
 #define PORT_WAIT_MS 2000
@@ -124,6 +125,8 @@ static bool prepare(struct tide_supervisor *supervisor, struct tide_err *err)
            tide_migration_begin(&supervisor->migration, &supervisor->loop, supervisor->settings,
                                 &supervisor->log, prepare_late, supervisor, err) &&
            (supervisor->migration || prepare_users(options, err)) && export_settings(supervisor, err) &&
+           (supervisor->reload = tide_reload_new(supervisor, err)) &&
+           tide_supervisor_watch(supervisor, err) &&
            (!supervisor->settings->admin || tide_admin_start(supervisor, err));
 }
 
@@ -182,6 +185,8 @@ static void finish_if_empty(struct tide_supervisor *supervisor)
         uv_close((uv_handle_t *)&supervisor->grace, NULL);
         uv_close((uv_handle_t *)&supervisor->beat, NULL);
     }
+    tide_watch_free(supervisor->watch);
+    supervisor->watch = NULL;
     if (supervisor->admin)
         tide_http_server_close(supervisor->admin, admin_closed, supervisor);
     supervisor->admin = NULL;
@@ -273,6 +278,8 @@ static void on_signal(uv_signal_t *handle, int number)
 
     if (number == SIGCHLD)
         reap_orphans(supervisor);
+    if (number == SIGHUP)
+        tide_supervisor_reload_all(supervisor);
     if (number == SIGHUP || number == SIGCHLD)
         return;
     if (supervisor->state == TIDE_SUPERVISOR_STOPPING) {
@@ -418,6 +425,7 @@ static void release(struct tide_supervisor *supervisor)
 {
     for (unsigned i = 0; i < supervisor->child_count; i++)
         tide_child_release(&supervisor->children[i]);
+    tide_reload_free(supervisor->reload);
     tide_migration_stop(supervisor->migration);
     tide_services_close_loop(&supervisor->loop, &supervisor->log);
     tide_metrics_unmap(supervisor->metrics);

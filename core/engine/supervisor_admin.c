@@ -118,6 +118,8 @@ static void answer_bundles(const struct tide_supervisor *supervisor, struct tide
         tide_buf_printf(&body, "%s{\"name\":\"%s\",\"directory\":", i ? "," : "", settings->bundles[i].name);
         tide_buf_json(&body, settings->bundles[i].directory, strlen(settings->bundles[i].directory));
         put_listen(supervisor, settings->bundles[i].name, &body);
+        tide_buf_putc(&body, ',');
+        tide_supervisor_reload_put(supervisor, i, &body);
         tide_buf_puts(&body, ",\"workers\":[");
         for (unsigned k = 0; k < supervisor->child_count; k++) {
             const struct tide_child *child = &supervisor->children[k];
@@ -199,8 +201,10 @@ static void on_request(void *arg, struct tide_http_request *request)
     const struct tide_http_header allow = {"Allow", "GET, HEAD"};
     const char *path = tide_http_request_path(request), *method = tide_http_request_method(request);
 
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        tide_http_respond_problem(request, 405, "the admin listener is read-only", &allow, 1);
+    if (strcmp(path, "/-/reload") == 0)
+        tide_supervisor_reload_request(arg, request);
+    else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        tide_http_respond_problem(request, 405, "only /-/reload takes anything else than GET", &allow, 1);
     else if (strcmp(path, "/healthz") == 0)
         answer_health(request);
     else if (strcmp(path, "/readyz") == 0)
@@ -210,14 +214,13 @@ static void on_request(void *arg, struct tide_http_request *request)
     else if (strcmp(path, "/-/bundles") == 0)
         answer_bundles(arg, request);
     else
-        tide_http_respond_problem(request, 404, "known are /healthz, /readyz, /metrics and /-/bundles", NULL,
-                                  0);
+        tide_http_respond_problem(request, 404,
+                                  "known are /healthz, /readyz, /metrics, /-/bundles and /-/reload", NULL, 0);
 }
 
 static void on_end(void *arg, struct tide_http_request *request)
 {
-    (void)arg;
-    (void)request;
+    tide_supervisor_reload_dismiss(arg, request);
 }
 
 bool tide_admin_start(struct tide_supervisor *supervisor, struct tide_err *err)
@@ -225,7 +228,7 @@ bool tide_admin_start(struct tide_supervisor *supervisor, struct tide_err *err)
     struct tide_http_server_config config = {
         .listen_fd = supervisor->admin_fd,
         .name = "admin",
-        .handler = {.on_request = on_request, .on_end = on_end, .arg = supervisor},
+        .handler = {.on_request = on_request, .on_gone = on_end, .on_end = on_end, .arg = supervisor},
         .log = &supervisor->log,
         .metrics = supervisor->metrics};
 

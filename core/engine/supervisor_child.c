@@ -19,7 +19,7 @@
 #define MAX_REPORT 65536
 #define SILENT_BEATS 5 /* missed: it is not ready */
 #define LOST_BEATS 20  /* missed: nothing but a kill helps */
-#define MAX_LISTENERS 64
+#define MAX_BUNDLES 64
 
 bool tide_child_init(struct tide_supervisor *supervisor, struct tide_child *child, unsigned index,
                      struct tide_err *err)
@@ -29,12 +29,14 @@ bool tide_child_init(struct tide_supervisor *supervisor, struct tide_child *chil
     tide_buf_init(&child->report, MAX_REPORT);
     uv_timer_init(&supervisor->loop, &child->respawn);
     child->respawn.data = child;
-    child->generations = calloc(supervisor->settings->bundle_count, sizeof *child->generations);
+    child->generations = calloc(supervisor->settings->bundle_count + 1, sizeof *child->generations);
+    child->asked = calloc(supervisor->settings->bundle_count + 1, sizeof *child->asked);
     child->slab_fd = memfd_create("tidemill-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (child->slab_fd < 0)
         return tide_err_errno(err, errno, "memfd_create");
     child->slab = tide_metrics_map(child->slab_fd, err);
-    return child->slab && child->generations;
+    return (child->slab && child->generations && child->asked) ||
+           tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
 }
 
 void tide_child_release(struct tide_child *child)
@@ -45,21 +47,10 @@ void tide_child_release(struct tide_child *child)
         close(child->slab_fd);
     tide_buf_release(&child->report);
     free(child->generations);
+    free(child->asked);
 }
 
 /* ---- what it says ---- */
-
-static void take_generation(struct tide_child *child, const char *line)
-{
-    const struct tide_settings *settings = child->supervisor->settings;
-    char name[64], generation[16];
-
-    if (sscanf(line, "%63s %15s", name, generation) != 2)
-        return;
-    for (size_t i = 0; i < settings->bundle_count; i++)
-        if (strcmp(settings->bundles[i].name, name) == 0)
-            memcpy(child->generations[i], generation, sizeof generation);
-}
 
 static void note_upstream(struct tide_supervisor *supervisor, const char *bundle)
 {
@@ -93,6 +84,7 @@ static void become_ready(struct tide_child *child)
                    tide_log_int("worker", child->index), tide_log_int("pid", child->pid),
                    tide_log_int("ms", tide_clock_monotonic_ms() - child->started_ms));
     tide_supervisor_child_ready(child->supervisor);
+    tide_reload_child_ready(child->supervisor->reload, child);
 }
 
 static void on_line(void *arg, const char *line)
@@ -102,8 +94,6 @@ static void on_line(void *arg, const char *line)
     child->missed = 0;
     if (strncmp(line, "| ", 2) == 0)
         tide_buf_printf(&child->report, "%s\n", line + 2);
-    else if (strncmp(line, "bundle ", 7) == 0)
-        take_generation(child, line + 7);
     else if (strncmp(line, "upstream ", 9) == 0)
         note_upstream(child->supervisor, line + 9);
     else if (strcmp(line, "failed") == 0)
@@ -116,6 +106,8 @@ static void on_line(void *arg, const char *line)
         become_idle(child);
     else if (strcmp(line, "ready") == 0)
         become_ready(child);
+    else
+        tide_reload_hear(child->supervisor->reload, child, line);
 }
 
 /* ---- how it ends ---- */
@@ -162,6 +154,7 @@ static void on_gone(struct tide_child *child)
                        tide_log_int("worker", child->index),
                        tide_log_str("report", child->report.data ? child->report.data : ""));
     tide_supervisor_child_gone(supervisor, child);
+    tide_reload_child_gone(supervisor->reload, child);
     if (supervisor->state != TIDE_SUPERVISOR_STOPPING)
         replace(child);
 }
@@ -202,14 +195,15 @@ static void on_control_end(void *arg)
 static int run_process(struct tide_child *child, int control_fd)
 {
     struct tide_supervisor *supervisor = child->supervisor;
-    uv_stdio_container_t stdio[TIDE_WORKER_SOCKETS + MAX_LISTENERS];
+    uv_stdio_container_t stdio[TIDE_WORKER_SOCKETS + 2 * MAX_BUNDLES];
     char index[16];
     char *args[] = {"tidemill", "worker", index, NULL};
     uv_process_options_t options = {.file = "/proc/self/exe",
                                     .args = args,
                                     .exit_cb = on_exit_status,
                                     .stdio = stdio,
-                                    .stdio_count = TIDE_WORKER_SOCKETS + (int)supervisor->listener_count};
+                                    .stdio_count = TIDE_WORKER_SOCKETS + (int)supervisor->listener_count +
+                                                   (int)supervisor->settings->bundle_count};
 
     snprintf(index, sizeof index, "%u", child->index);
     stdio[0] = (uv_stdio_container_t){.flags = UV_IGNORE};
@@ -222,6 +216,10 @@ static int run_process(struct tide_child *child, int control_fd)
     for (size_t i = 0; i < supervisor->listener_count; i++)
         stdio[(size_t)TIDE_WORKER_SOCKETS + i] = (uv_stdio_container_t){
             .flags = UV_INHERIT_FD, .data.fd = supervisor->listeners[i].fds[child->index]};
+    for (size_t i = 0; i < supervisor->settings->bundle_count; i++)
+        stdio[(size_t)TIDE_WORKER_SOCKETS + supervisor->listener_count + i] = (uv_stdio_container_t){
+            .flags = UV_INHERIT_FD,
+            .data.fd = tide_content_fd(tide_reload_bundle(supervisor->reload, i)->current)};
     child->process.data = child;
     return uv_spawn(&supervisor->loop, &child->process, &options);
 }
@@ -231,14 +229,15 @@ bool tide_child_spawn(struct tide_child *child, struct tide_err *err)
     struct tide_supervisor *supervisor = child->supervisor;
     int pair[2], rc;
 
-    if (supervisor->listener_count > MAX_LISTENERS)
-        return tide_err_set(err, TIDE_ERR_LIMIT, false, "more than %d listeners", MAX_LISTENERS);
+    if (supervisor->settings->bundle_count > MAX_BUNDLES)
+        return tide_err_set(err, TIDE_ERR_LIMIT, false, "more than %d bundles", MAX_BUNDLES);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return tide_err_errno(err, errno, "socketpair");
     tide_buf_reset(&child->report);
     child->failed = child->idle = false;
     child->missed = 0;
     memset(child->problems, 0, sizeof child->problems);
+    memset(child->generations, 0, supervisor->settings->bundle_count * sizeof *child->generations);
     child->started_ms = tide_clock_monotonic_ms();
     rc = run_process(child, pair[1]);
     close(pair[1]);

@@ -9,6 +9,7 @@
 #include "engine/control.h"
 #include "engine/health.h"
 #include "engine/migration.h"
+#include "engine/reload.h"
 #include "engine/supervisor.h"
 #include "http/server.h"
 
@@ -41,7 +42,8 @@ struct tide_child {
     struct tide_metrics *slab;
     int64_t started_ms, backoff_ms, restarts;
     struct tide_buf report;
-    char (*generations)[16];                               /* of settings->bundles, as told */
+    char (*generations)[TIDE_GENERATION_LEN]; /* of settings->bundles, as told */
+    bool *asked; /* of settings->bundles: it loads a generation and has not said whether it can run it */
     char problems[TIDE_BACKENDS][TIDE_HEALTH_PROBLEM_LEN]; /* as told; "": it answers */
 };
 
@@ -74,6 +76,9 @@ struct tide_supervisor {
     uv_signal_t signals[4];
     uv_timer_t grace, beat;
     struct tide_migration *migration; /* NULL: the tables are up to date */
+    struct tide_reload *reload;
+    struct tide_watch *watch;                  /* NULL: off */
+    struct tide_reload_waiter *reload_waiters; /* requests to the admin listener */
 };
 
 /* supervisor_child.c */
@@ -93,6 +98,20 @@ void tide_supervisor_child_ready(struct tide_supervisor *supervisor);
 void tide_supervisor_child_idle(struct tide_supervisor *supervisor);
 void tide_supervisor_child_gone(struct tide_supervisor *supervisor, struct tide_child *child);
 void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code);
+
+/* supervisor_reload.c: a reload as it is asked for: by signal, request, or a changed file. */
+bool tide_supervisor_watch(struct tide_supervisor *supervisor, struct tide_err *err);
+void tide_supervisor_reload_all(struct tide_supervisor *supervisor);
+/* POST /-/reload: answered when the workers have swapped or refused. */
+void tide_supervisor_reload_request(struct tide_supervisor *supervisor, struct tide_http_request *request);
+/* The client is gone, or was answered. */
+void tide_supervisor_reload_dismiss(struct tide_supervisor *supervisor,
+                                    const struct tide_http_request *request);
+/* A bundle's reload is over: answers those who wait, when nothing else goes on. */
+void tide_supervisor_reload_over(struct tide_supervisor *supervisor);
+/* A bundle's last reload as JSON: "outcome":...,"before":...,"generation":...,"report":... */
+void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t index,
+                                struct tide_buf *body);
 
 /* supervisor_admin.c */
 bool tide_admin_start(struct tide_supervisor *supervisor, struct tide_err *err);

@@ -27,13 +27,20 @@
 static void on_line(void *arg, const char *line)
 {
     struct worker *worker = arg;
+    char word[16], name[64], generation[TIDE_GENERATION_LEN];
+    int words = sscanf(line, "%15s %63s %12s", word, name, generation);
 
-    if (strcmp(line, "drain") == 0) {
+    if (words == 2 && strcmp(word, "prepare") == 0)
+        tide_worker_prepare(worker, name);
+    else if (words == 3 && strcmp(word, "swap") == 0)
+        tide_worker_swap(worker, name, generation);
+    else if (words == 2 && strcmp(word, "forget") == 0)
+        tide_worker_forget(worker, name);
+    else if (strcmp(line, "drain") == 0) {
         worker->alone = false;
         tide_worker_drain(worker);
-    } else if (strcmp(line, "finish") == 0) {
+    } else if (strcmp(line, "finish") == 0)
         tide_worker_finish(worker);
-    }
 }
 
 static void on_supervisor_gone(void *arg)
@@ -64,7 +71,7 @@ static void on_interrupt(uv_signal_t *handle, int number)
 
 /* ---- the start ---- */
 
-static void say_failed(struct worker *worker, const char *report)
+void tide_worker_report(struct worker *worker, const char *report)
 {
     char line[4096];
 
@@ -74,7 +81,6 @@ static void say_failed(struct worker *worker, const char *report)
         tide_control_send(&worker->control, line);
         report += len + (report[len] == '\n');
     }
-    tide_control_send(&worker->control, "failed");
 }
 
 static bool read_settings(struct worker *worker, struct tide_err *err)
@@ -106,6 +112,8 @@ static void inherit(struct worker *worker)
         if (hosted->listen_fd >= 0)
             fcntl(hosted->listen_fd, F_SETFD, FD_CLOEXEC);
     }
+    for (size_t i = 0; i < worker->hosted_count; i++)
+        fcntl(worker->hosted[i].content_fd = fd++, F_SETFD, FD_CLOEXEC);
 }
 
 static void on_flush(uv_prepare_t *handle)
@@ -164,24 +172,25 @@ static void watch(struct worker *worker)
     uv_timer_init(&worker->loop, &worker->grace);
     uv_timer_init(&worker->loop, &worker->poll);
     uv_timer_init(&worker->loop, &worker->beat);
+    uv_timer_init(&worker->loop, &worker->retire);
     uv_timer_start(&worker->beat, on_beat, TIDE_CONTROL_BEAT_MS, TIDE_CONTROL_BEAT_MS);
     worker->term.data = worker->interrupt.data = worker->grace.data = worker->poll.data = worker->beat.data =
-        worker;
+        worker->retire.data = worker;
     uv_signal_start(&worker->term, on_term, SIGTERM);
     uv_signal_start(&worker->interrupt, on_interrupt, SIGINT);
 }
 
-static bool load_bundle(struct hosted *hosted, struct tide_buf *report)
+struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content *content,
+                                     struct tide_buf *report)
 {
     struct worker *worker = hosted->worker;
     const char *name = hosted->settings->name;
     char listen[64], variable[96];
+    struct tide_bundle *bundle =
+        tide_services_load(&worker->services, &worker->settings, hosted->settings, content, report);
 
-    hosted->bundle = tide_services_load(&worker->services, &worker->settings, hosted->settings, report);
-    if (!hosted->bundle)
-        return false;
-    if (!tide_bundle_has_routes(hosted->bundle) || hosted->settings->listen)
-        return true;
+    if (!bundle || !tide_bundle_has_routes(bundle) || hosted->settings->listen)
+        return bundle;
     snprintf(listen, sizeof listen, "listen.%s", name);
     tide_setting_variable(listen, variable, sizeof variable);
     tide_buf_printf(report,
@@ -189,7 +198,20 @@ static bool load_bundle(struct hosted *hosted, struct tide_buf *report)
                     "in the settings "
                     "file or %s in the environment (\"off\": its routes are not served)\n",
                     worker->settings.path ? worker->settings.path : "settings", name, name, variable);
-    return false;
+    tide_bundle_free(bundle);
+    return NULL;
+}
+
+static bool load_first(struct hosted *hosted, struct tide_buf *report)
+{
+    struct tide_err err;
+    struct tide_content *content = tide_content_map(hosted->content_fd, &err);
+
+    if (content)
+        hosted->bundle = tide_worker_load(hosted, content, report);
+    else
+        tide_buf_printf(report, "%s\n", err.message);
+    return hosted->bundle != NULL;
 }
 
 static int port_of(int listen_fd)
@@ -203,8 +225,17 @@ static int port_of(int listen_fd)
                                              : ((struct sockaddr_in *)&bound)->sin_port);
 }
 
+static void note_upstream(struct hosted *hosted)
+{
+    char line[80];
+
+    hosted->upstream = true;
+    snprintf(line, sizeof line, "upstream %s", hosted->settings->name);
+    tide_control_send(&hosted->worker->control, line);
+}
+
 /* By the port alone: the same machine has many names, and one listener too many is no harm. */
-static void note_upstreams(struct worker *worker, const struct tide_bundle *caller)
+void tide_worker_note_upstreams(struct worker *worker, const struct tide_bundle *caller)
 {
     const struct tide_declaration *list;
     size_t count = tide_bundle_declarations(caller, &list);
@@ -212,7 +243,7 @@ static void note_upstreams(struct worker *worker, const struct tide_bundle *call
     for (size_t k = 0; k < count; k++)
         for (size_t i = 0; list[k].type == TIDE_DECLARED_UPSTREAM && i < worker->hosted_count; i++)
             if (port_of(worker->hosted[i].listen_fd) == tide_url_port(list[k].name))
-                worker->hosted[i].upstream = true;
+                note_upstream(&worker->hosted[i]);
 }
 
 static bool serve(struct hosted *hosted, struct tide_err *err)
@@ -266,10 +297,10 @@ static bool start(struct worker *worker, struct tide_buf *report)
         return false;
     }
     for (size_t i = 0; i < worker->hosted_count; i++)
-        if (!load_bundle(&worker->hosted[i], report))
+        if (!load_first(&worker->hosted[i], report))
             return false;
     for (size_t i = 0; i < worker->hosted_count; i++)
-        note_upstreams(worker, worker->hosted[i].bundle);
+        tide_worker_note_upstreams(worker, worker->hosted[i].bundle);
     for (size_t i = 0; i < worker->hosted_count; i++)
         if (!serve(&worker->hosted[i], &err) ||
             !tide_bundle_start(worker->hosted[i].bundle, worker->index == 0, &err)) {
@@ -290,10 +321,6 @@ static void say_ready(struct worker *worker)
         snprintf(line, sizeof line, "bundle %s %s", worker->hosted[i].settings->name,
                  tide_bundle_generation(worker->hosted[i].bundle));
         tide_control_send(&worker->control, line);
-        if (worker->hosted[i].upstream) {
-            snprintf(line, sizeof line, "upstream %s", worker->hosted[i].settings->name);
-            tide_control_send(&worker->control, line);
-        }
     }
     tide_control_send(&worker->control, "ready");
 }
@@ -317,7 +344,8 @@ int tide_worker_main(unsigned index)
     }
     tide_buf_init(&report, MAX_REPORT);
     if (!start(&worker, &report)) {
-        say_failed(&worker, report.data ? report.data : "the worker can't start\n");
+        tide_worker_report(&worker, report.data ? report.data : "the worker can't start\n");
+        tide_control_send(&worker.control, "failed");
         _exit(1); /* nothing was promised to anybody yet */
     }
     tide_buf_release(&report);

@@ -21,7 +21,7 @@ static bool is_idle(const struct hosted *hosted)
 {
     bool closed = hosted->listen_fd < 0;
 
-    return tide_bundle_in_flight(hosted->bundle) == 0 &&
+    return tide_bundle_in_flight(hosted->bundle) + tide_worker_retired_in_flight(hosted) == 0 &&
            !(closed && hosted->server && tide_http_server_connections(hosted->server) > 0);
 }
 
@@ -38,7 +38,7 @@ static bool all_idle(const struct worker *worker)
 static void close_stores(struct worker *worker)
 {
     for (size_t i = 0; i < worker->hosted_count; i++)
-        tide_bundle_free(worker->hosted[i].bundle);
+        tide_worker_free_bundles(&worker->hosted[i]);
     tide_health_stop(worker->health);
     tide_services_close(&worker->services);
     uv_close((uv_handle_t *)&worker->term, NULL);
@@ -46,6 +46,7 @@ static void close_stores(struct worker *worker)
     uv_close((uv_handle_t *)&worker->grace, NULL);
     uv_close((uv_handle_t *)&worker->poll, NULL);
     uv_close((uv_handle_t *)&worker->beat, NULL);
+    uv_close((uv_handle_t *)&worker->retire, NULL);
     uv_close((uv_handle_t *)&worker->flush, NULL);
     tide_control_close(&worker->control);
 }

@@ -16,9 +16,12 @@ struct hosted {
     struct worker *worker;
     const struct tide_settings_bundle *settings;
     struct tide_bundle *bundle;
+    struct tide_bundle *next; /* loaded, not swapped in yet; NULL: none */
+    struct retired *retired;  /* generations before it that are still busy */
     struct tide_http_server *server;
-    int listen_fd; /* -1: none */
-    bool upstream; /* a bundle of this engine calls it */
+    int content_fd; /* until it is loaded */
+    int listen_fd;  /* -1: none */
+    bool upstream;  /* a bundle of this engine calls it */
 };
 
 struct worker {
@@ -33,13 +36,30 @@ struct worker {
     struct hosted *hosted;
     size_t hosted_count;
     uv_signal_t term, interrupt;
-    uv_timer_t grace, poll, beat;
+    uv_timer_t grace, poll, beat, retire;
     uv_prepare_t flush;
     bool draining, finishing, closing;
     bool alone; /* drains by itself: nobody will tell it when the others have finished */
     bool told_idle;
     size_t servers_open;
 };
+
+/* worker.c */
+/* Loads a generation beside the one that runs. `content` is taken over. NULL: report. */
+struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content *content,
+                                     struct tide_buf *report);
+/* Sends it line by line. */
+void tide_worker_report(struct worker *worker, const char *report);
+/* Marks the bundles that this one calls, and tells the supervisor. */
+void tide_worker_note_upstreams(struct worker *worker, const struct tide_bundle *caller);
+
+/* worker_reload.c: what the supervisor says of another generation. */
+void tide_worker_prepare(struct worker *worker, const char *name);
+void tide_worker_forget(struct worker *worker, const char *name);
+void tide_worker_swap(struct worker *worker, const char *name, const char *generation);
+size_t tide_worker_retired_in_flight(const struct hosted *hosted);
+/* All generations of it. */
+void tide_worker_free_bundles(struct hosted *hosted);
 
 /*
  * worker_drain.c: the end, in three steps, so that a request that was accepted still reaches whatever it

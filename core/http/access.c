@@ -69,8 +69,9 @@ static bool head_fits(struct tide_http_request *request)
 
 static void start(struct tide_http_request *request)
 {
-    const struct tide_http_handler *handler = &request->server->config.handler;
+    const struct tide_http_handler *handler = &request->handler;
 
+    request->handler = request->server->config.handler;
     request->started = true;
     request->start_ns = uv_hrtime();
     request->server->active++;
@@ -207,7 +208,7 @@ void tide_http_advance(struct tide_http_request *request)
 
 static void finish(struct tide_http_request *request, bool completed)
 {
-    const struct tide_http_handler *handler = &request->server->config.handler;
+    const struct tide_http_handler *handler = &request->handler;
 
     if (request->started) {
         if (!(completed && request->phase == REQUEST_SENDING) && !request->aborted)

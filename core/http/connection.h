@@ -194,6 +194,7 @@ struct tide_http_reader {
 struct tide_http_request {
     struct tide_http_server *server;
     struct tide_http_connection *connection;
+    struct tide_http_handler handler; /* the server's when it started */
     struct tide_http_request *next_spare;
     struct tide_link in_work;
     void *user;

@@ -88,7 +88,7 @@ void tide_http_request_free(struct tide_http_request *request)
 
 void tide_http_request_lose(struct tide_http_request *request, const char *code, const char *why)
 {
-    const struct tide_http_handler *handler = &request->server->config.handler;
+    const struct tide_http_handler *handler = &request->handler;
     struct tide_err err;
 
     if (request->gone)

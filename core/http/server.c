@@ -257,6 +257,11 @@ struct tide_http_server *tide_http_server_start(uv_loop_t *loop, const struct ti
     return server;
 }
 
+void tide_http_server_hand_over(struct tide_http_server *server, const struct tide_http_handler *handler)
+{
+    server->config.handler = *handler;
+}
+
 size_t tide_http_server_active(const struct tide_http_server *server)
 {
     return server->active;

@@ -62,6 +62,8 @@ struct tide_http_server_config {
 
 struct tide_http_server *tide_http_server_start(uv_loop_t *loop, const struct tide_http_server_config *config,
                                                 struct tide_err *err);
+/* Requests that start from now on are the new handler's; those in flight stay with theirs. */
+void tide_http_server_hand_over(struct tide_http_server *server, const struct tide_http_handler *handler);
 /* From now on answers carry Connection: close; connections are still accepted. */
 void tide_http_server_drain(struct tide_http_server *server);
 /* Drains, takes the connections that wait, and stops accepting. Idle keep-alive connections are closed; a

@@ -27,5 +27,7 @@ check "the problem is the one that the page shows" grep -qF -- "$(sed -n 's/^# \
 kill -KILL "$(process_tree "$engine_pid" | sed -n 2p)" # a worker, so that a restart is counted
 restarted() { curl -fsS "$admin/metrics" | grep -q '^tidemill_worker_restarts_total'; }
 check "a worker's restart is counted" until_true 20 restarted
+request -X POST "$admin/-/reload"
+check "a reload is counted" is 200
 python3 spec/e2e/docs.py "$BUILD/tidemill" "$admin/metrics" || ((failures += 1))
 check "the engine stops on SIGTERM" engine_stop

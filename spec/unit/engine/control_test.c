@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,6 +62,50 @@ static void say(struct ends *ends, const char *text)
 {
     assert_int_equal(write(ends->peer, text, strlen(text)), strlen(text));
     uv_run(&ends->loop, UV_RUN_NOWAIT);
+}
+
+static void take_descriptor(void *arg, const char *line)
+{
+    struct ends *ends = arg;
+    int fd = tide_control_take(&ends->control);
+    char text[16] = "none";
+
+    if (fd >= 0) {
+        text[pread(fd, text, sizeof text - 1, 0)] = '\0';
+        close(fd);
+    }
+    tide_buf_printf(&ends->heard, "[%s: %s]", line, text);
+}
+
+static void passes_descriptors_with_their_lines(void **state)
+{
+    struct ends ends;
+    struct tide_control other;
+    struct tide_err err;
+    int fd = memfd_create("test", MFD_CLOEXEC), untaken = memfd_create("test", MFD_CLOEXEC);
+
+    (void)state;
+    open_ends(&ends);
+    ends.control.on_line = take_descriptor;
+    assert_true(tide_control_init(&other, &ends.loop, ends.peer, on_line, on_end, &ends, &err));
+    ends.peer = -1;
+    assert_int_equal(write(fd, "content", 7), 7);
+    tide_control_send(&other, "before");
+    tide_control_pass(&other, "prepare a", fd);
+    tide_control_send(&other, "between");
+    tide_control_pass(&other, "prepare b", fd);
+    close(fd);
+    for (int i = 0; i < 8; i++)
+        uv_run(&ends.loop, UV_RUN_NOWAIT);
+    assert_string_equal(ends.heard.data,
+                        "[before: none][prepare a: content][between: none][prepare b: content]");
+    ends.control.on_line = on_line;
+    tide_control_pass(&other, "not taken", untaken); /* is closed with the control */
+    close(untaken);
+    for (int i = 0; i < 4; i++)
+        uv_run(&ends.loop, UV_RUN_NOWAIT);
+    tide_control_close(&other);
+    release_ends(&ends);
 }
 
 static void hears_lines_in_any_pieces(void **state)
@@ -134,6 +179,7 @@ static void is_closed_while_it_is_heard(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(passes_descriptors_with_their_lines),
         cmocka_unit_test(hears_lines_in_any_pieces),
         cmocka_unit_test(cuts_a_line_without_end),
         cmocka_unit_test(says_lines),

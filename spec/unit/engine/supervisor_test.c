@@ -441,18 +441,37 @@ static void raises_the_limit_of_descriptors(void **state)
     assert_int_equal(stop(engine), 0);
 }
 
-/* A bundle that was broken under a running engine: its worker is tried again and again, until it is mended.
- */
+/* Its worker is tried again and again, until what it needs is mended. */
 static void tells_why_a_worker_can_not_be_replaced(void **state)
+{
+    struct engine *engine = *state;
+
+    char path[160], away[176];
+
+    start(engine, "1", "5s");
+    snprintf(path, sizeof path, "%s/data/queue.db", engine->dir);
+    snprintf(away, sizeof away, "%s.away", path);
+    assert_int_equal(rename(path, away), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    kill(pid_of(engine, 0), SIGKILL);
+    wait_missing(engine, "[\"worker 0: dead: setting 'queue' ");
+    wait_log(engine, "worker can't start");
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rename(away, path), 0);
+    wait_ready(engine, 200);
+    assert_int_equal(get(engine, engine->web, "/here"), 200);
+    assert_int_equal(stop(engine), 0);
+}
+
+static void replaces_a_worker_by_what_the_others_run(void **state)
 {
     struct engine *engine = *state;
 
     start(engine, "1", "5s");
     write_file(engine->dir, "scripts/web/init.lua", "tide.route('nonsense')\n");
+    wait_log(engine, "reload refused");
     kill(pid_of(engine, 0), SIGKILL);
-    wait_missing(engine, "[\"worker 0: dead: scripts/web/init.lua:1: ");
-    wait_log(engine, "worker can't start");
-    write_file(engine->dir, "scripts/web/init.lua", script);
+    wait_ready(engine, 503);
     wait_ready(engine, 200);
     assert_int_equal(get(engine, engine->web, "/here"), 200);
     assert_int_equal(stop(engine), 0);
@@ -767,6 +786,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(tells_which_database_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_which_directory_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_why_a_worker_can_not_be_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(replaces_a_worker_by_what_the_others_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_a_worker_that_does_not_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(raises_the_limit_of_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finishes_what_is_in_flight, set_up, tear_down),

@@ -1,0 +1,46 @@
+/*
+ * Reload: the supervisor reads a bundle's files again, hands them to every worker, and lets them swap when
+ * all have loaded them without a fault; else all keep what they run. A worker that is started later loads
+ * what the others run, whatever is on the disk. One reload of a bundle at a time; what changes meanwhile is
+ * read again after it. Loop thread of the supervisor.
+ */
+#ifndef TIDE_ENGINE_RELOAD_H
+#define TIDE_ENGINE_RELOAD_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "script/content.h"
+
+struct tide_child;
+struct tide_supervisor;
+struct tide_reload;
+
+enum tide_reload_outcome { TIDE_RELOAD_NONE, TIDE_RELOAD_UNCHANGED, TIDE_RELOAD_DONE, TIDE_RELOAD_REFUSED };
+
+/* A bundle as it is run by all workers. */
+struct tide_reload_bundle {
+    const struct tide_content *current;
+    enum tide_reload_outcome outcome; /* of the last reload */
+    char before[TIDE_GENERATION_LEN]; /* what ran before it */
+    int64_t at_ms;                    /* when it was over: time of day; 0: there was none */
+    const char *report;               /* why it was refused, for the author; "" */
+};
+
+/* Reads all bundles of the settings for the first time. NULL: err. */
+struct tide_reload *tide_reload_new(struct tide_supervisor *supervisor, struct tide_err *err);
+void tide_reload_free(struct tide_reload *reload);
+
+/* index: of settings->bundles. */
+const struct tide_reload_bundle *tide_reload_bundle(const struct tide_reload *reload, size_t index);
+
+/* Reads the bundle again. `again`: even what was refused before. */
+void tide_reload_start(struct tide_reload *reload, size_t index, bool again);
+/* No bundle is being reloaded. */
+bool tide_reload_is_settled(const struct tide_reload *reload);
+
+/* What a worker says (engine/control.h); false: it is none of these lines. */
+bool tide_reload_hear(struct tide_reload *reload, struct tide_child *child, const char *line);
+void tide_reload_child_ready(struct tide_reload *reload, struct tide_child *child);
+void tide_reload_child_gone(struct tide_reload *reload, struct tide_child *child);
+
+#endif

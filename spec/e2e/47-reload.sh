@@ -1,0 +1,148 @@
+# Bundles that change while the engine runs: what is good is run by all workers, what is not by none, and no request fails.
+source "$(dirname "$0")/lib.bash"
+mapfile -t ports < <(free_ports 3)
+hello=http://127.0.0.1:${ports[0]} other=http://127.0.0.1:${ports[1]} admin=http://127.0.0.1:${ports[2]}
+scripts=$work/scripts
+mkdir -p "$scripts"/{hello,other,lib}
+settings=(--config "$work/tidemill.lua" --scripts "$scripts")
+export TIDEMILL_DATA=$work/data TIDEMILL_LISTEN_HELLO=${hello#http://} TIDEMILL_LISTEN_OTHER=${other#http://} \
+    TIDEMILL_LISTEN_ADMIN=${admin#http://}
+echo 'return {}' >"$work/tidemill.lua"
+cat >"$scripts/hello/init.lua" <<'LUA'
+local words = require "words"
+local shared = require "shared"
+tide.route("GET /", function() return tide.respond.text(200, words.greeting .. " " .. shared) end)
+tide.route("GET /slow", function()
+  tide.sleep "3s"
+  return tide.respond.text(200, words.greeting)
+end)
+LUA
+cat >"$scripts/other/init.lua" <<'LUA'
+tide.route("GET /", function() return tide.respond.text(200, "other") end)
+LUA
+word() { echo "return { greeting = \"$1\" }" >"$scripts/hello/words.lua"; }
+word one
+echo 'return "shared"' >"$scripts/lib/shared.lua"
+
+start() {
+    "$binary" run "${settings[@]}" --workers 2 "$@" </dev/null >>"$work/engine.log" 2>&1 &
+    engine_pid=$!
+    until_true 30 curl -fs -o /dev/null "$admin/readyz"
+}
+says_word() { request "$hello/" && is 200 && [[ $(body) == "$1" ]]; }
+bundle() { request "$admin/-/bundles" && field ".[] | select(.name == \"$1\") | $2"; }
+reload() { "$binary" reload "${settings[@]}" "$@" >"$work/body" 2>&1; }
+told() { grep -qE "$1" "$work/body"; }
+
+# ---- files ----
+
+need "the engine starts" start
+check "it answers" says_word "one shared"
+before=$(bundle other .generation)
+curl -sS "$hello/slow" >"$work/slow" &
+slow=$!
+sleep 0.5
+word two
+check "a file that is written is run" until_true 10 says_word "two shared"
+wait "$slow"
+check "a request in flight ends where it began" test "$(cat "$work/slow")" = one
+word three && mv "$scripts/hello/words.lua" "$work/words.lua" && word two && mv "$work/words.lua" "$scripts/hello/words.lua"
+check "a file that is renamed over another is run" until_true 10 says_word "three shared"
+echo 'return "lib"' >"$scripts/lib/shared.lua"
+check "a module of the library is run by the bundle that requires it" until_true 10 says_word "three lib"
+check "and by no other" test "$(bundle other .generation)" = "$before"
+mkdir "$scripts/hello/more"
+echo 'return "more"' >"$scripts/hello/more/word.lua"
+sed -i 's/^local shared.*/local shared = require "more.word"/' "$scripts/hello/init.lua"
+check "a new directory is watched" until_true 10 says_word "three more"
+echo 'return "again"' >"$scripts/hello/more/word.lua"
+check "and its files are" until_true 10 says_word "three again"
+
+good=$(bundle hello .generation)
+echo 'return {' >"$scripts/hello/words.lua"
+is_refused() { [[ $(bundle hello .reload.outcome) == refused ]]; }
+check "what is wrong is refused" until_true 10 is_refused
+is_located() { [[ $(bundle hello .reload.report) == */words.lua:2:* ]]; }
+check "with its file and line" is_located
+check "what was good still answers" says_word "three again"
+check "and its generation is told" test "$(bundle hello .generation)" = "$good"
+is_ready() { request "$admin/readyz" && is 200; }
+check "the engine is ready" is_ready
+is_measured() { request "$admin/metrics" && grep -q '^tidemill_last_reload_successful{bundle="hello"} 0$' "$work/body"; }
+check "a metric says so" is_measured
+
+# ---- a worker that starts later ----
+
+read -r worker _ <"/proc/$engine_pid/task/$engine_pid/children"
+kill -KILL "$worker"
+is_replaced() { [[ $(bundle hello '[.workers[] | select(.state == "ready") | .generation] | join(" ")') == "$good $good" ]] && is_ready; }
+check "a fresh worker runs what the others run" until_true 20 is_replaced
+check "it answers" says_word "three again"
+
+# ---- commands ----
+
+check "reload tells what is wrong" eval '! reload hello && told "^hello: refused, $good still runs" && told "words.lua:2:"'
+word four
+check "reload tells both generations" eval 'reload && told "^hello: $good -> [0-9a-f]{12}$" || told "^hello: .* unchanged"'
+check "and they are run" says_word "four again"
+check "reload tells that nothing has changed" eval 'reload other && told "^other: [0-9a-f]{12} unchanged"'
+check "an unknown bundle is told" eval '! reload nobody && told "no bundle .nobody."'
+request "$admin/-/reload"
+check "only POST reloads" is_problem 405
+request -X POST "$admin/-/reload?bundle=nobody"
+check "the admin listener knows no other bundle" is_problem 404
+
+kill -TERM "$engine_pid"
+wait "$engine_pid"
+check "the engine stops" test $? = 0
+export TIDEMILL_RELOAD_WATCH=off
+need "the engine starts again" start
+word five
+sleep 1
+check "nothing is watched" says_word "four again"
+kill -HUP "$engine_pid"
+check "SIGHUP reloads" until_true 10 says_word "five again"
+kill -TERM "$engine_pid"
+wait "$engine_pid"
+unset TIDEMILL_RELOAD_WATCH
+
+# ---- a mounted ConfigMap: links through ..data, which is renamed over ----
+
+publish() { # TEXT: a version of the directory, as the kubelet does it
+    local version=$scripts/hello/..$(date +%s%N)
+    mkdir "$version"
+    sed 's/require "more.word"/"mount"/' "$work/init.lua" >"$version/init.lua"
+    echo "return { greeting = \"$1\" }" >"$version/words.lua"
+    ln -s "$(basename "$version")" "$scripts/hello/..data_tmp"
+    local old
+    old=$(readlink -f "$scripts/hello/..data")
+    mv -T "$scripts/hello/..data_tmp" "$scripts/hello/..data"
+    if [[ -n $old && $old != "$scripts/hello/..data" ]]; then rm -rf "$old"; fi
+}
+mv "$scripts/hello/init.lua" "$work/init.lua"
+rm -rf "$scripts/hello"
+mkdir "$scripts/hello"
+publish v0
+ln -s ..data/init.lua ..data/words.lua "$scripts/hello/"
+need "the engine starts on a mount" start
+check "it answers" says_word "v0 mount"
+touch "$work/loading"
+(
+    while [[ -e $work/loading ]]; do
+        curl -s --max-time 10 -o /dev/null -w '%{http_code}\n' "$hello/?n=[1-20]"
+    done >"$work/codes"
+) &
+load=$!
+swaps=0
+for ((i = 1; i <= 50; i++)); do
+    publish "v$i"
+    if until_true 10 says_word "v$i mount"; then ((swaps += 1)); fi
+done
+rm "$work/loading"
+wait "$load"
+check "each of 50 swaps is run" test "$swaps" = 50
+check "no request failed under them" test "$(sort -u "$work/codes")" = 200
+kill -TERM "$engine_pid"
+wait "$engine_pid"
+check "the engine ends well" test $? = 0
+engine_pid=
