@@ -51,7 +51,7 @@ total=$(field '.jobs | length')
 check "these are the two from before, and one for each point at least" test "$total" -ge $((2 + ${#points[@]}))
 check "each has an MP3 of its own" test "$(field '[.jobs[].mp3_fid] | unique | length')" = "$total"
 mailed() { [[ $(mails | xargs grep -hi '^Message-ID:' | sort -u | wc -l) == "$total" ]]; }
-check "there is an e-mail for each job" mailed
+check "there is an e-mail for each job" until_true 120 mailed # a claim of a dead worker is waited for
 # By SMTP a death between the server's 250 and the note costs a second one with the same Message-ID: nothing can prevent that. Here
 # it is at mail.sent, and may be at any point, as the worker that dies there may be sending another one's.
 if [[ ${PROFILE:-embedded} == cluster ]]; then
