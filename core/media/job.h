@@ -6,6 +6,7 @@
 #define TIDE_MEDIA_JOB_H
 
 #include "media/media.h"
+#include "media/process.h"
 #include "media/protocol.h"
 
 #define TIDE_MEDIA_IN_MAX                                                                                    \
@@ -23,13 +24,12 @@ struct tide_media_job {
     struct tide_media_request request;
     int64_t max_output, timeout_ms;
 
-    uv_process_t process;
+    struct tide_media_process process;
     uv_pipe_t channel, complaints; /* complaints: the child's standard error */
     uv_timer_t timer;
     unsigned open_handles;
     bool exited, killed;
-    int64_t exit_status;
-    int exit_signal;
+    int exit_status, exit_signal;
     char complaint[TIDE_MEDIA_COMPLAINT_MAX + 1];
     size_t complaint_len;
 

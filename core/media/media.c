@@ -1,10 +1,12 @@
 #include "media/media.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "media/job.h"
@@ -33,10 +35,10 @@ static void close_handle(void *handle)
 
 static void kill_child(struct tide_media_job *job)
 {
-    if (job->exited || job->killed)
+    if (!job->process.pid || job->exited || job->killed)
         return;
     job->killed = true;
-    uv_process_kill(&job->process, SIGKILL);
+    tide_media_process_kill(&job->process);
 }
 
 /* The process' own handle stays until the process was reaped. */
@@ -47,7 +49,7 @@ static void close_all(struct tide_media_job *job)
     close_handle(&job->complaints);
     close_handle(&job->timer);
     if (job->exited)
-        close_handle(&job->process);
+        close_handle(&job->process.end);
 }
 
 void tide_media_job_fail(struct tide_media_job *job, const struct tide_err *err)
@@ -87,7 +89,7 @@ static void judge(struct tide_media_job *job)
         judge_signal(job, &job->err);
     else if (job->exit_status != 0 || (!job->err.code && !job->has_result))
         tide_err_set(&job->err, TIDE_MEDIA_CRASHED, true,
-                     "the media helper ended with status %lld and no result", (long long)job->exit_status);
+                     "the media helper ended with status %d and no result", job->exit_status);
 }
 
 static void log_failure(struct tide_media_job *job)
@@ -96,7 +98,7 @@ static void log_failure(struct tide_media_job *job)
 
     tide_log_event(job->log, crashed ? TIDE_LOG_WARN : TIDE_LOG_INFO, "media job failed",
                    tide_log_str("code", job->err.code), tide_log_str("reason", job->err.message),
-                   tide_log_int("pid", uv_process_get_pid(&job->process)),
+                   tide_log_int("pid", job->process.pid),
                    tide_log_str("helper_output", job->complaint_len ? job->complaint : NULL));
 }
 
@@ -184,15 +186,15 @@ static void complaint_readable(uv_stream_t *stream, ssize_t n, const uv_buf_t *b
     job->complaint[job->complaint_len] = '\0';
 }
 
-static void child_exited(uv_process_t *process, int64_t status, int signal_number)
+static void child_exited(struct tide_media_process *process, int status, int signal_number)
 {
-    struct tide_media_job *job = process->data;
+    struct tide_media_job *job = process->end.data;
 
     job->exited = true;
     job->exit_status = status;
     job->exit_signal = signal_number;
     if (job->ended)
-        close_handle(&job->process);
+        close_handle(&job->process.end);
     else
         tide_media_job_check(job);
 }
@@ -264,35 +266,46 @@ static void init_handles(struct tide_media_job *job, uv_loop_t *loop)
     uv_pipe_init(loop, &job->channel, 0);
     uv_pipe_init(loop, &job->complaints, 0);
     uv_timer_init(loop, &job->timer);
-    job->channel.data = job->complaints.data = job->timer.data = job->process.data = job;
-    job->open_handles = 4;
+    job->channel.data = job->complaints.data = job->timer.data = job;
+    job->open_handles = 3;
 }
 
-static int spawn(struct tide_media_job *job, uv_loop_t *loop, char *path)
+/* A stream to the child. `*theirs` is above the descriptors that a child has, so that none of them lies in
+ * its way even when this process was started without some of its first three. */
+static int make_stream(uv_pipe_t *ours, int *theirs)
 {
-    char *args[] = {path, NULL}, *environment[8], space[4096];
-    uv_stdio_container_t stdio[4] = {
-        {.flags = UV_IGNORE},
-        {.flags = UV_IGNORE},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&job->complaints},
-        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
-         .data.stream = (uv_stream_t *)&job->channel},
-    };
-    uv_process_options_t options = {
-        .exit_cb = child_exited,
-        .file = path,
-        .args = args,
-        .env = environment,
-        .flags = UV_PROCESS_DETACHED, /* Ctrl-C in a terminal is the engine's to handle */
-        .stdio_count = 4,
-        .stdio = stdio,
-    };
-    int rc;
+    int ends[2], rc;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        return -errno;
+    *theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, TIDE_MEDIA_CHANNEL_FD + 1);
+    rc = *theirs < 0 ? -errno : uv_pipe_open(ours, ends[0]);
+    close(ends[1]);
+    if (rc != 0)
+        close(ends[0]);
+    return rc;
+}
+
+static int spawn(struct tide_media_job *job, uv_loop_t *loop, const char *path)
+{
+    char *environment[8], space[4096];
+    int channel = -1, complaints = -1, rc;
 
     make_environment(environment, space, sizeof space);
-    rc = uv_spawn(loop, &job->process, &options);
+    rc = make_stream(&job->channel, &channel);
+    if (rc == 0)
+        rc = make_stream(&job->complaints, &complaints);
+    if (rc == 0)
+        rc = tide_media_process_start(loop, &job->process, path, environment, channel, complaints,
+                                      child_exited);
+    if (channel >= 0)
+        close(channel);
+    if (complaints >= 0)
+        close(complaints);
     if (rc != 0)
         return rc;
+    job->process.end.data = job;
+    job->open_handles++;
     uv_read_start((uv_stream_t *)&job->complaints, alloc_complaint, complaint_readable);
     uv_read_start((uv_stream_t *)&job->channel, alloc_in, channel_readable);
     uv_timer_start(&job->timer, time_over, (uint64_t)job->timeout_ms, 0);
@@ -326,7 +339,6 @@ static bool launch(struct tide_media_job *job, uv_loop_t *loop, struct tide_err 
         return true;
     tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "the media helper %.200s cannot be started: %s", path,
                  uv_strerror(rc));
-    job->exited = !uv_is_active((uv_handle_t *)&job->process);
     kill_child(job);
     close_all(job);
     return false;

@@ -87,7 +87,7 @@ static void expect_death(int signal_number, const char *code, const char *part)
     start_job(run);
     while (run->writes == 0)
         uv_run(&run->loop, UV_RUN_ONCE);
-    uv_process_kill(&run->job->process, signal_number);
+    kill(run->job->process.pid, signal_number);
     uv_run(&run->loop, UV_RUN_DEFAULT);
     assert_true(run->done);
     expect_failure(run, code, part);
@@ -257,7 +257,7 @@ static void test_sandbox_is_up_before_the_first_byte(void **state)
     start_job(run);
     while (run->reads == 0)
         uv_run(&run->loop, UV_RUN_ONCE);
-    pid = uv_process_get_pid(&run->job->process);
+    pid = run->job->process.pid;
     expect_in_proc(pid, "status", "NoNewPrivs:\t1");
     expect_in_proc(pid, "limits", "Max file size             0                    0 ");
     expect_in_proc(pid, "limits", "Max cpu time              1200                 1201");
