@@ -1,7 +1,9 @@
 """What is measured, and how: rounds of alternating runs, CPU and memory of a process and all below it."""
+import ctypes
 import dataclasses
 import os
 import pathlib
+import platform
 import re
 import statistics
 import subprocess
@@ -44,16 +46,19 @@ def ratio(here, peer):
 
 # ---- processes ----
 
-def tree(pid):
-    """The process and all below it that are alive."""
-    pids = [pid]
+def children(pid):
+    pids = []
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            for child in task.read_text().split():
-                pids += tree(int(child))
+            pids += map(int, task.read_text().split())
         except OSError:
             pass
     return pids
+
+
+def tree(pid):
+    """The process and all below it that are alive."""
+    return [pid] + [below for child in children(pid) for below in tree(child)]
 
 
 def cpu_seconds(pid):
@@ -80,6 +85,22 @@ def rss_mib(pid):
 
 def pss_mib(pid):
     return status_kib(pid, "Pss", "smaps_rollup") / 1024
+
+
+SYS_KCMP, KCMP_VM = 312 if platform.machine() == "x86_64" else 272, 1
+
+
+def shares_memory(pid, other):
+    """As a process does with its parent from vfork to exec."""
+    return ctypes.CDLL(None).syscall(SYS_KCMP, pid, other, KCMP_VM, 0, 0) == 0
+
+
+def tree_pss_mib(pid):
+    """Of the process and all below it at one time."""
+    total = pss_mib(pid)
+    for child in children(pid):
+        total += 0 if shares_memory(pid, child) else tree_pss_mib(child)
+    return total
 
 
 def written_mib(pid):

@@ -16,7 +16,7 @@ from services import SERVICES, system, work_directory
 from state import fresh
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
-from measure import cpu_seconds, pss_mib, tree  # noqa: E402
+from measure import cpu_seconds, tree_pss_mib  # noqa: E402
 
 # As many converters as cores, as the engine has workers.
 COPIES = {"converter": os.cpu_count()}
@@ -38,8 +38,7 @@ class Peak:
 
     def watch(self):
         while not self.over.wait(0.2):
-            pids = {pid for process in self.processes for pid in tree(process.pid)}
-            self.mib = max(self.mib, sum(map(pss_mib, pids)))
+            self.mib = max(self.mib, sum(tree_pss_mib(process.pid) for process in self.processes))
 
     def __enter__(self):
         self.thread.start()
