@@ -42,7 +42,7 @@ for point in "${points[@]}"; do
     check "an upload is taken" until_true 30 upload "$clip"
     check "one dies at $point" until_true 60 fired "$point"
     # A broker delivers again at once, and a second death would make another one's e-mail go twice; a lease takes 30 s.
-    if [[ ${PROFILE:-embedded} == cluster ]]; then check "its jobs are done" until_true 60 settled; fi
+    if [[ ${PROFILE:-embedded} == cluster ]]; then check "its jobs are done" until_true 150 settled; fi # a claim of the dead one lasts 45 s
 done
 check "all jobs are COMPLETE, the queues empty" until_true 200 settled
 signed "$gateway/jobs"

@@ -22,7 +22,7 @@ describe("tide.media", function()
 
   local function open(id) return assert(box:open(id)) end
   local function clip(name) return open(app:put("box", { path = clips .. "/" .. name })) end
-  local function long() return open(app:put("box", { bytes = tide.spec.wav(120) })) end -- takes about a second
+  local function long() return open(app:put("box", { bytes = tide.spec.wav(360) })) end -- takes most of a second
 
   local function children() -- processes of ours
     local pid = io.open("/proc/self/stat"):read "*n"
