@@ -42,16 +42,16 @@ for point in "${points[@]}"; do
     check "an upload is taken" until_true 30 upload "$clip"
     check "one dies at $point" until_true 60 fired "$point"
     # A broker delivers again at once, and a second death would make another one's e-mail go twice; a lease takes 30 s.
-    if [[ ${PROFILE:-embedded} == cluster ]]; then check "its jobs are done" until_true 150 settled; fi # a claim of the dead one lasts 45 s
+    if [[ ${PROFILE:-embedded} == cluster ]]; then check "its jobs are done" until_true 240 settled; fi # its claim on an e-mail lasts 150 s
 done
-check "all jobs are COMPLETE, the queues empty" until_true 200 settled
+check "all jobs are COMPLETE, the queues empty" until_true 240 settled
 signed "$gateway/jobs"
 total=$(field '.jobs | length')
 # An upload whose answer was lost with a worker is a job, too.
 check "these are the two from before, and one for each point at least" test "$total" -ge $((2 + ${#points[@]}))
 check "each has an MP3 of its own" test "$(field '[.jobs[].mp3_fid] | unique | length')" = "$total"
 mailed() { [[ $(mails | xargs grep -hi '^Message-ID:' | sort -u | wc -l) == "$total" ]]; }
-check "there is an e-mail for each job" until_true 120 mailed # a claim of a dead worker is waited for
+check "there is an e-mail for each job" until_true 240 mailed
 # By SMTP a death between the server's 250 and the note costs a second one with the same Message-ID: nothing can prevent that. Here
 # it is at mail.sent, and may be at any point, as the worker that dies there may be sending another one's.
 if [[ ${PROFILE:-embedded} == cluster ]]; then
