@@ -454,7 +454,7 @@ static void tells_why_a_worker_can_not_be_replaced(void **state)
     assert_int_equal(rename(path, away), 0);
     assert_int_equal(mkdir(path, 0700), 0);
     kill(pid_of(engine, 0), SIGKILL);
-    wait_missing(engine, "[\"worker 0: dead: setting 'queue' ");
+    wait_missing(engine, "[\"worker 0: dead: queue (");
     wait_log(engine, "worker can't start");
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(rename(away, path), 0);
