@@ -1,12 +1,16 @@
 #include "base/buf.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/utf8.h"
+
+#define READ_STEP 16384
 
 void tide_buf_init(struct tide_buf *buf, size_t max)
 {
@@ -167,6 +171,28 @@ bool tide_buf_json(struct tide_buf *buf, const char *text, size_t len)
             json_char(buf, (unsigned char)text[i]);
     }
     return tide_buf_putc(buf, '"');
+}
+
+bool tide_buf_read(struct tide_buf *buf, int fd, size_t most)
+{
+    size_t before = buf->len;
+
+    while (buf->len - before <= most) {
+        char *to = tide_buf_reserve(buf, READ_STEP);
+        ssize_t n;
+
+        if (!to) {
+            errno = ENOBUFS;
+            return false;
+        }
+        n = read(fd, to, READ_STEP);
+        to[n > 0 ? n : 0] = '\0';
+        if (n <= 0)
+            return n == 0;
+        buf->len += (size_t)n;
+    }
+    errno = EFBIG;
+    return false;
 }
 
 char *tide_buf_take(struct tide_buf *buf, size_t *len)

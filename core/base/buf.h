@@ -33,6 +33,10 @@ bool tide_buf_printf(struct tide_buf *buf, const char *fmt, ...) TIDE_PRINTF(2, 
 /* Appends `text` as a JSON string with its quotes (RFC 8259). Bytes that are not UTF-8 become U+FFFD. */
 bool tide_buf_json(struct tide_buf *buf, const char *text, size_t len);
 
+/* Appends what fd gives until its end. False: it can't be read, is over `most` bytes (EFBIG), or the buffer
+ * is full (ENOBUFS); errno. Blocks. */
+bool tide_buf_read(struct tide_buf *buf, int fd, size_t most);
+
 /* Makes room for `len` more bytes and returns where to write them, or NULL; then add to buf->len. */
 char *tide_buf_reserve(struct tide_buf *buf, size_t len);
 

@@ -74,27 +74,22 @@ static bool fail(struct reading *reading, int number, const char *path, bool see
     return tide_err_errno(reading->err, number, path);
 }
 
+static bool fail_large(struct reading *reading, const char *path)
+{
+    return tide_err_set(reading->err, TIDE_ERR_LIMIT, false, "%s: the bundle's files take more than 64 MiB",
+                        path);
+}
+
 static bool read_bytes(struct reading *reading, int fd, const char *path)
 {
-    size_t before = reading->bytes.len;
-
-    for (;;) {
-        char *to = tide_buf_reserve(&reading->bytes, 16384);
-        ssize_t n = to ? read(fd, to, 16384) : -1;
-
-        if (!to)
-            return tide_err_set(reading->err, TIDE_ERR_LIMIT, false,
-                                "%s: the bundle's files take more than 64 MiB", path);
-        if (n < 0)
-            return tide_err_errno(reading->err, errno, path);
-        if (n == 0)
-            return true;
-        reading->bytes.len += (size_t)n;
-        if (reading->bytes.len - before > TIDE_CONTENT_FILE_MAX)
-            return tide_err_set(reading->err, TIDE_ERR_LIMIT, false,
-                                "%s: larger than 1 MiB; a bundle has scripts, templates and small files",
-                                path);
-    }
+    if (tide_buf_read(&reading->bytes, fd, TIDE_CONTENT_FILE_MAX))
+        return true;
+    if (errno == ENOBUFS)
+        return fail_large(reading, path);
+    if (errno != EFBIG)
+        return tide_err_errno(reading->err, errno, path);
+    return tide_err_set(reading->err, TIDE_ERR_LIMIT, false,
+                        "%s: larger than 1 MiB; a bundle has scripts, templates and small files", path);
 }
 
 /* Appends a file; `name` is what it is known by in the hash. */
@@ -107,13 +102,15 @@ static bool add_file(struct reading *reading, const char *path, const char *name
 
     if (fd < 0)
         return fail(reading, errno, path, true);
-    good = tide_buf_append(&reading->bytes, &record, sizeof record) &&
-           tide_buf_append(&reading->bytes, path, record.path_len + 1);
+    tide_buf_append(&reading->bytes, &record, sizeof record);
+    tide_buf_append(&reading->bytes, path, record.path_len + 1);
     data = reading->bytes.len;
-    good = good && read_bytes(reading, fd, path);
+    good = read_bytes(reading, fd, path);
     close(fd);
-    if (!good || !tide_buf_putc(&reading->bytes, '\0'))
+    if (!good)
         return false;
+    if (!tide_buf_putc(&reading->bytes, '\0'))
+        return fail_large(reading, path);
     record.len = (uint32_t)(reading->bytes.len - 1 - data);
     memcpy(reading->bytes.data + start, &record, sizeof record);
     crypto_generichash_update(&reading->hash, (const unsigned char *)name, strlen(name) + 1);
@@ -134,14 +131,26 @@ static bool is_left_out(const FTSENT *entry)
            (entry->fts_level == 1 && entry->fts_info == FTS_D && strcmp(entry->fts_name, "spec") == 0);
 }
 
-/* suffix: NULL for all files. */
-static bool add_tree(struct reading *reading, const char *directory, const char *suffix)
+static bool is_lua(const char *path, size_t len)
+{
+    return len > 4 && strcmp(path + len - 4, ".lua") == 0;
+}
+
+static bool is_new_module(const struct reading *reading, const FTSENT *entry)
+{
+    size_t len;
+
+    return is_lua(entry->fts_name, entry->fts_namelen) &&
+           !find(reading->bytes.data, reading->bytes.len, entry->fts_path, &len);
+}
+
+/* modules: of the library, those that are not there yet; else all files. */
+static bool add_tree(struct reading *reading, const char *directory, bool modules)
 {
     char *paths[] = {(char *)directory, NULL};
     FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
     FTSENT *entry;
     bool good = true;
-    size_t len;
 
     if (!tree)
         return tide_err_errno(reading->err, errno, directory);
@@ -150,8 +159,7 @@ static bool add_tree(struct reading *reading, const char *directory, const char 
             fts_set(tree, entry, FTS_SKIP);
         else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
             good = fail(reading, entry->fts_errno, entry->fts_path, entry->fts_level > 0);
-        else if (entry->fts_info == FTS_F && (!suffix || strstr(entry->fts_name, suffix)) &&
-                 !find(reading->bytes.data, reading->bytes.len, entry->fts_path, &len))
+        else if (entry->fts_info == FTS_F && (!modules || is_new_module(reading, entry)))
             good = add_file(reading, entry->fts_path, entry->fts_path + strlen(directory));
     }
     fts_close(tree);
@@ -219,12 +227,11 @@ static bool add_library(struct reading *reading)
 
     for (size_t at = TIDE_GENERATION_LEN; at < reading->bytes.len; at += record_size(&record)) {
         get_record(reading->bytes.data + at, &record, &path, &data);
-        if (record.path_len > 4 && strcmp(path + record.path_len - 4, ".lua") == 0 &&
-            !add_required(reading, (size_t)(data - reading->bytes.data)))
+        if (is_lua(path, record.path_len) && !add_required(reading, (size_t)(data - reading->bytes.data)))
             return false;
     }
     return !reading->whole_library || access(reading->library, F_OK) != 0 ||
-           add_tree(reading, reading->library, ".lua");
+           add_tree(reading, reading->library, true);
 }
 
 static bool read_once(struct reading *reading)
@@ -236,7 +243,7 @@ static bool read_once(struct reading *reading)
     tide_buf_reset(&reading->bytes);
     crypto_generichash_init(&reading->hash, NULL, 0, sizeof hash);
     if (!tide_buf_append(&reading->bytes, unnamed, sizeof unnamed) ||
-        !add_tree(reading, reading->directory, NULL) || (reading->library && !add_library(reading)))
+        !add_tree(reading, reading->directory, false) || (reading->library && !add_library(reading)))
         return false;
     crypto_generichash_final(&reading->hash, hash, sizeof hash);
     sodium_bin2hex(reading->bytes.data, TIDE_GENERATION_LEN, hash, TIDE_GENERATION_LEN / 2);

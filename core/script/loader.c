@@ -11,25 +11,6 @@
 
 #define MAX_SCRIPT (1024 * 1024) /* bytes */
 
-static bool read_all(int fd, struct tide_buf *buf)
-{
-    char *to;
-    ssize_t n;
-
-    for (;;) {
-        to = tide_buf_reserve(buf, 16384);
-        if (!to)
-            return false;
-        n = read(fd, to, 16384);
-        if (n <= 0) {
-            to[0] = '\0';
-            return n == 0;
-        }
-        buf->len += (size_t)n;
-        buf->data[buf->len] = '\0';
-    }
-}
-
 static int read_disk(lua_State *L, const char *path)
 {
     struct tide_buf buf;
@@ -44,7 +25,7 @@ static int read_disk(lua_State *L, const char *path)
         return 2;
     }
     tide_buf_init(&buf, MAX_SCRIPT);
-    if (read_all(fd, &buf)) {
+    if (tide_buf_read(&buf, fd, MAX_SCRIPT)) {
         lua_pushlstring(L, buf.data ? buf.data : "", buf.len);
         lua_pushnil(L);
     } else {

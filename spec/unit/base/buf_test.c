@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -5,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -160,6 +163,34 @@ static void knows_utf8(void **state)
     assert_int_equal(tide_utf8_len("\xE2\x99\xAB", 3), 3);
 }
 
+static void reads_a_descriptor_to_its_end(void **state)
+{
+    int fd = memfd_create("test", MFD_CLOEXEC);
+    struct tide_buf buf;
+    char bytes[40000];
+
+    (void)state;
+    memset(bytes, 'x', sizeof bytes);
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    tide_buf_init(&buf, 100000);
+    tide_buf_puts(&buf, "before");
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_true(tide_buf_read(&buf, fd, sizeof bytes));
+    assert_int_equal(buf.len, 6 + sizeof bytes);
+    assert_int_equal(strlen(buf.data), buf.len);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_false(tide_buf_read(&buf, fd, sizeof bytes - 1));
+    assert_int_equal(errno, EFBIG);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_false(tide_buf_read(&buf, fd, sizeof bytes));
+    assert_int_equal(errno, ENOBUFS);
+    close(fd);
+    tide_buf_reset(&buf);
+    assert_false(tide_buf_read(&buf, fd, 1));
+    assert_int_equal(errno, EBADF);
+    tide_buf_release(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +201,7 @@ int main(void)
         cmocka_unit_test(hands_its_memory_over),
         cmocka_unit_test(writes_json_strings),
         cmocka_unit_test(knows_utf8),
+        cmocka_unit_test(reads_a_descriptor_to_its_end),
     };
     return cmocka_run_group_tests_name("base/buf", tests, NULL, NULL);
 }
