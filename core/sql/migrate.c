@@ -268,21 +268,29 @@ static bool is_pending(struct tide_sql_db *db, const char *component, int versio
     return true;
 }
 
-bool tide_sql_pending(struct tide_sql_db *db, const char *component, const char *dir,
-                      void (*pending)(void *arg, const char *path), void *arg, struct tide_err *err)
+static bool each_pending(struct tide_sql_db *db, const char *component, const struct schema_dir *files,
+                         void (*pending)(void *arg, const char *path), void *arg, struct tide_err *err)
 {
-    struct schema_dir *files = read_dir(db, dir, err);
-    bool ok = files != NULL, is = false;
+    bool ok = true, is = false;
     char path[1024];
 
     for (int i = 0; ok && i < files->highest; i++) {
         if (!files->files[i].version)
             continue;
         ok = is_pending(db, component, files->files[i].version, &is, err);
-        snprintf(path, sizeof path, "%s/%s", dir, files->files[i].name);
+        snprintf(path, sizeof path, "%s/%s", files->path, files->files[i].name);
         if (ok && is)
             pending(arg, path);
     }
+    return ok;
+}
+
+bool tide_sql_pending(struct tide_sql_db *db, const char *component, const char *dir,
+                      void (*pending)(void *arg, const char *path), void *arg, struct tide_err *err)
+{
+    struct schema_dir *files = read_dir(db, dir, err);
+    bool ok = files && each_pending(db, component, files, pending, arg, err);
+
     free(files);
     return ok;
 }
@@ -297,7 +305,7 @@ static void note_one(void *arg, const char *path)
 bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir, struct tide_err *err)
 {
     struct schema_dir *files = read_dir(db, dir, err);
-    bool any = false, ok = files && tide_sql_pending(db, component, dir, note_one, &any, err);
+    bool any = false, ok = files && each_pending(db, component, files, note_one, &any, err);
 
     ok = ok && (!any || make_table(db, err));
     for (int i = 0; any && ok && i < files->highest; i++)
