@@ -8,9 +8,8 @@
  *                          "agrees NAME GENERATION"; "| line of a report", "refuses NAME GENERATION";
  *                          "bundle NAME GENERATION" again when that runs
  *   supervisor -> worker   "drain", "finish" (nothing is in flight anywhere);
- *                          "prepare NAME" with its content (script/content.h), "swap NAME GENERATION",
- *                          "forget NAME"
- * Its end tells each side that the other one is gone.
+ *                          "prepare NAME GENERATION" with its content (script/content.h), "swap NAME
+ * GENERATION", "forget NAME" Its end tells each side that the other one is gone.
  */
 #ifndef TIDE_ENGINE_CONTROL_H
 #define TIDE_ENGINE_CONTROL_H

@@ -82,6 +82,11 @@ const struct tide_reload_bundle *tide_reload_bundle(const struct tide_reload *re
     return &bundle->told;
 }
 
+static bool is(const struct tide_content *content, const char *generation)
+{
+    return strcmp(tide_content_generation(content), generation) == 0;
+}
+
 static bool is_settled(const struct reloaded *bundle)
 {
     return !bundle->candidate && !bundle->swapping;
@@ -166,18 +171,13 @@ static void refuse(struct tide_reload *reload, size_t index)
 
 /* ---- asking and swapping ---- */
 
-static bool runs(const struct tide_child *child, size_t index, const struct tide_content *content)
-{
-    return strcmp(child->generations[index], tide_content_generation(content)) == 0;
-}
-
 static void tell_prepare(const struct tide_reload *reload, struct tide_child *child, size_t index,
                          const struct tide_content *content)
 {
     char line[128];
 
-    snprintf(line, sizeof line, "prepare %s", settings_of(reload, index)->name);
-    tide_buf_reset(&child->report);
+    snprintf(line, sizeof line, "prepare %s %s", settings_of(reload, index)->name,
+             tide_content_generation(content));
     tide_control_pass(&child->control, line, tide_content_fd(content));
 }
 
@@ -199,7 +199,7 @@ static void see_swapped(struct tide_reload *reload, size_t index)
         return;
     for (unsigned i = 0; i < supervisor->child_count; i++)
         if (supervisor->children[i].state == TIDE_WORKER_READY &&
-            !runs(&supervisor->children[i], index, bundle->current))
+            !is(bundle->current, supervisor->children[i].generations[index]))
             return;
     settle(reload, index, TIDE_RELOAD_DONE);
 }
@@ -209,7 +209,6 @@ static void swap(struct tide_reload *reload, size_t index)
     struct tide_supervisor *supervisor = reload->supervisor;
     struct reloaded *bundle = &reload->bundles[index];
 
-    memcpy(bundle->told.before, tide_content_generation(bundle->current), sizeof bundle->told.before);
     tide_content_free(bundle->current);
     bundle->current = bundle->candidate;
     bundle->candidate = NULL;
@@ -254,10 +253,16 @@ static void fail_to_read(struct tide_reload *reload, size_t index, const struct 
 {
     struct reloaded *bundle = &reload->bundles[index];
 
-    memcpy(bundle->told.before, tide_content_generation(bundle->current), sizeof bundle->told.before);
     tide_buf_reset(&bundle->report);
     tide_buf_puts(&bundle->report, err->message);
     settle(reload, index, TIDE_RELOAD_REFUSED);
+}
+
+/* What the last reload ended with. */
+static bool is_known(const struct reloaded *bundle, const struct tide_content *found)
+{
+    return is(found, bundle->told.outcome == TIDE_RELOAD_REFUSED ? bundle->refused
+                                                                 : tide_content_generation(bundle->current));
 }
 
 void tide_reload_start(struct tide_reload *reload, size_t index, bool again)
@@ -270,16 +275,17 @@ void tide_reload_start(struct tide_reload *reload, size_t index, bool again)
     if (bundle->wanted || reload->supervisor->state != TIDE_SUPERVISOR_RUNNING)
         return;
     found = read_bundle(reload, index, &err);
+    if (found && !again && is_known(bundle, found)) {
+        tide_content_free(found);
+        return;
+    }
+    memcpy(bundle->told.before, tide_content_generation(bundle->current), sizeof bundle->told.before);
     if (!found) {
         fail_to_read(reload, index, &err);
-    } else if (strcmp(tide_content_generation(found), tide_content_generation(bundle->current)) == 0) {
+    } else if (is(found, tide_content_generation(bundle->current))) {
         tide_content_free(found);
-        memcpy(bundle->told.before, tide_content_generation(bundle->current), sizeof bundle->told.before);
         settle(reload, index, TIDE_RELOAD_UNCHANGED);
-    } else if (!again && strcmp(tide_content_generation(found), bundle->refused) == 0) {
-        tide_content_free(found);
     } else {
-        memcpy(bundle->told.before, tide_content_generation(bundle->current), sizeof bundle->told.before);
         ask(reload, index, found);
     }
 }
@@ -291,9 +297,9 @@ static void on_agreement(struct tide_reload *reload, struct tide_child *child, s
 {
     struct reloaded *bundle = &reload->bundles[index];
 
-    if (strcmp(generation, tide_content_generation(bundle->current)) == 0) {
+    if (is(bundle->current, generation)) {
         tell_swap(reload, child, index); /* it was started before the others swapped */
-    } else if (bundle->candidate && strcmp(generation, tide_content_generation(bundle->candidate)) == 0) {
+    } else if (bundle->candidate && is(bundle->candidate, generation)) {
         child->asked[index] = false;
         see_agreed(reload, index);
     }
@@ -304,44 +310,46 @@ static void on_refusal(struct tide_reload *reload, struct tide_child *child, siz
 {
     struct reloaded *bundle = &reload->bundles[index];
 
-    if (strcmp(generation, tide_content_generation(bundle->current)) == 0) {
+    if (is(bundle->current, generation)) {
         tide_child_kill(child); /* the others run it: a fresh worker may, too */
-    } else if (bundle->candidate && strcmp(generation, tide_content_generation(bundle->candidate)) == 0) {
+    } else if (bundle->candidate && is(bundle->candidate, generation)) {
         tide_buf_reset(&bundle->report);
         tide_buf_puts(&bundle->report, child->report.data ? child->report.data : "");
         refuse(reload, index);
     }
+    tide_buf_reset(&child->report); /* the lines of the next one come next */
 }
 
 bool tide_reload_hear(struct tide_reload *reload, struct tide_child *child, const char *line)
 {
     char word[16], name[64], generation[TIDE_GENERATION_LEN];
+    const struct tide_settings_bundle *bundle;
+    size_t index;
 
     if (sscanf(line, "%15s %63s %12s", word, name, generation) != 3)
         return false;
-    for (size_t i = 0; i < reload->count; i++) {
-        if (strcmp(settings_of(reload, i)->name, name) != 0)
-            continue;
-        if (strcmp(word, "bundle") == 0) {
-            memcpy(child->generations[i], generation, sizeof generation);
-            see_swapped(reload, i);
-        } else if (strcmp(word, "agrees") == 0) {
-            on_agreement(reload, child, i, generation);
-        } else if (strcmp(word, "refuses") == 0) {
-            on_refusal(reload, child, i, generation);
-        } else {
-            return false;
-        }
-        return true;
+    bundle = tide_settings_bundle(reload->supervisor->settings, name);
+    if (!bundle)
+        return false;
+    index = (size_t)(bundle - reload->supervisor->settings->bundles);
+    if (strcmp(word, "bundle") == 0) {
+        memcpy(child->generations[index], generation, sizeof generation);
+        see_swapped(reload, index);
+    } else if (strcmp(word, "agrees") == 0) {
+        on_agreement(reload, child, index, generation);
+    } else if (strcmp(word, "refuses") == 0) {
+        on_refusal(reload, child, index, generation);
+    } else {
+        return false;
     }
-    return false;
+    return true;
 }
 
 void tide_reload_child_ready(struct tide_reload *reload, struct tide_child *child)
 {
     for (size_t i = 0; i < reload->count; i++) {
         child->asked[i] = false;
-        if (!runs(child, i, reload->bundles[i].current))
+        if (!is(reload->bundles[i].current, child->generations[i]))
             tell_prepare(reload, child, i, reload->bundles[i].current);
     }
 }

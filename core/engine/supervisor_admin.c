@@ -11,8 +11,8 @@
 
 static const char *const state_names[] = {"starting", "ready", "draining", "dead"};
 
-static void respond(struct tide_http_request *request, int status, const char *type,
-                    const struct tide_buf *body)
+void tide_admin_respond(struct tide_http_request *request, int status, const char *type,
+                        const struct tide_buf *body)
 {
     const struct tide_http_header headers[] = {{"Content-Type", type}, {"Cache-Control", "no-store"}};
 
@@ -29,7 +29,7 @@ static void answer_health(struct tide_http_request *request)
 
     tide_buf_init(&body, 64);
     tide_buf_puts(&body, "{\"status\":\"ok\"}\n");
-    respond(request, 200, "application/json", &body);
+    tide_admin_respond(request, 200, "application/json", &body);
     tide_buf_release(&body);
 }
 
@@ -94,7 +94,7 @@ static void answer_ready(const struct tide_supervisor *supervisor, struct tide_h
     tide_buf_printf(&body, "{\"ready\":%s,\"workers\":%u,\"ready_workers\":%u,\"missing\":[%s]}\n",
                     missing.len ? "false" : "true", supervisor->child_count, count_ready(supervisor),
                     missing.len ? missing.data : "");
-    respond(request, missing.len ? 503 : 200, "application/json", &body);
+    tide_admin_respond(request, missing.len ? 503 : 200, "application/json", &body);
     tide_buf_release(&missing);
     tide_buf_release(&body);
 }
@@ -129,7 +129,7 @@ static void answer_bundles(const struct tide_supervisor *supervisor, struct tide
         tide_buf_puts(&body, "]}");
     }
     tide_buf_puts(&body, "]\n");
-    respond(request, 200, "application/json", &body);
+    tide_admin_respond(request, 200, "application/json", &body);
     tide_buf_release(&body);
 }
 
@@ -190,7 +190,7 @@ static void answer_metrics(struct tide_supervisor *supervisor, struct tide_http_
         slabs[1 + i] = supervisor->children[i].slab;
     tide_buf_init(&body, MAX_BODY);
     tide_metrics_render(slabs, 1 + supervisor->child_count, &body);
-    respond(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
+    tide_admin_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
     tide_buf_release(&body);
 }
 

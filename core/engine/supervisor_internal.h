@@ -115,5 +115,7 @@ void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t
 
 /* supervisor_admin.c */
 bool tide_admin_start(struct tide_supervisor *supervisor, struct tide_err *err);
+void tide_admin_respond(struct tide_http_request *request, int status, const char *type,
+                        const struct tide_buf *body);
 
 #endif

@@ -65,8 +65,6 @@ void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t
 
 static void answer(const struct tide_supervisor *supervisor, struct tide_http_request *request, size_t index)
 {
-    const struct tide_http_header headers[] = {{"Content-Type", "application/json"},
-                                               {"Cache-Control", "no-store"}};
     const struct tide_settings *settings = supervisor->settings;
     struct tide_buf body;
     bool refused = false, all = index == settings->bundle_count;
@@ -82,11 +80,7 @@ static void answer(const struct tide_supervisor *supervisor, struct tide_http_re
         refused |= tide_reload_bundle(supervisor->reload, i)->outcome == TIDE_RELOAD_REFUSED;
     }
     tide_buf_puts(&body, "]\n");
-    tide_http_respond(request, &(struct tide_http_response){.status = refused ? 422 : 200,
-                                                            .headers = headers,
-                                                            .header_count = 2,
-                                                            .body = body.data,
-                                                            .body_len = body.len});
+    tide_admin_respond(request, refused ? 422 : 200, "application/json", &body);
     tide_buf_release(&body);
 }
 
@@ -118,15 +112,15 @@ void tide_supervisor_reload_dismiss(struct tide_supervisor *supervisor,
 
 static bool find(const struct tide_settings *settings, const char *query, size_t *index)
 {
+    const struct tide_settings_bundle *bundle;
+
     *index = settings->bundle_count;
     if (!query || !*query)
         return true;
-    if (strncmp(query, "bundle=", 7) != 0)
-        return false;
-    for (*index = 0; *index < settings->bundle_count; ++*index)
-        if (strcmp(settings->bundles[*index].name, query + 7) == 0)
-            return true;
-    return false;
+    bundle = strncmp(query, "bundle=", 7) == 0 ? tide_settings_bundle(settings, query + 7) : NULL;
+    if (bundle)
+        *index = (size_t)(bundle - settings->bundles);
+    return bundle != NULL;
 }
 
 static void wait_for_end(struct tide_supervisor *supervisor, struct tide_http_request *request, size_t index)

@@ -30,17 +30,18 @@ static void on_line(void *arg, const char *line)
     char word[16], name[64], generation[TIDE_GENERATION_LEN];
     int words = sscanf(line, "%15s %63s %12s", word, name, generation);
 
-    if (words == 2 && strcmp(word, "prepare") == 0)
-        tide_worker_prepare(worker, name);
-    else if (words == 3 && strcmp(word, "swap") == 0)
+    if (words == 3 && strcmp(word, "prepare") == 0) {
+        tide_worker_prepare(worker, name, generation);
+    } else if (words == 3 && strcmp(word, "swap") == 0) {
         tide_worker_swap(worker, name, generation);
-    else if (words == 2 && strcmp(word, "forget") == 0)
+    } else if (words == 2 && strcmp(word, "forget") == 0) {
         tide_worker_forget(worker, name);
-    else if (strcmp(line, "drain") == 0) {
+    } else if (strcmp(line, "drain") == 0) {
         worker->alone = false;
         tide_worker_drain(worker);
-    } else if (strcmp(line, "finish") == 0)
+    } else if (strcmp(line, "finish") == 0) {
         tide_worker_finish(worker);
+    }
 }
 
 static void on_supervisor_gone(void *arg)
@@ -67,6 +68,14 @@ static void on_interrupt(uv_signal_t *handle, int number)
 {
     (void)handle;
     (void)number;
+}
+
+void tide_worker_say(struct hosted *hosted, const char *word, const char *generation)
+{
+    char line[128];
+
+    snprintf(line, sizeof line, "%s %s %s", word, hosted->settings->name, generation);
+    tide_control_send(&hosted->worker->control, line);
 }
 
 /* ---- the start ---- */
@@ -315,13 +324,8 @@ static bool start(struct worker *worker, struct tide_buf *report)
 
 static void say_ready(struct worker *worker)
 {
-    char line[64];
-
-    for (size_t i = 0; i < worker->hosted_count; i++) {
-        snprintf(line, sizeof line, "bundle %s %s", worker->hosted[i].settings->name,
-                 tide_bundle_generation(worker->hosted[i].bundle));
-        tide_control_send(&worker->control, line);
-    }
+    for (size_t i = 0; i < worker->hosted_count; i++)
+        tide_worker_say(&worker->hosted[i], "bundle", tide_bundle_generation(worker->hosted[i].bundle));
     tide_control_send(&worker->control, "ready");
 }
 

@@ -48,13 +48,15 @@ struct worker {
 /* Loads a generation beside the one that runs. `content` is taken over. NULL: report. */
 struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content *content,
                                      struct tide_buf *report);
+/* "WORD NAME GENERATION" of a bundle. */
+void tide_worker_say(struct hosted *hosted, const char *word, const char *generation);
 /* Sends it line by line. */
 void tide_worker_report(struct worker *worker, const char *report);
 /* Marks the bundles that this one calls, and tells the supervisor. */
 void tide_worker_note_upstreams(struct worker *worker, const struct tide_bundle *caller);
 
 /* worker_reload.c: what the supervisor says of another generation. */
-void tide_worker_prepare(struct worker *worker, const char *name);
+void tide_worker_prepare(struct worker *worker, const char *name, const char *generation);
 void tide_worker_forget(struct worker *worker, const char *name);
 void tide_worker_swap(struct worker *worker, const char *name, const char *generation);
 size_t tide_worker_retired_in_flight(const struct hosted *hosted);

@@ -21,18 +21,9 @@ struct retired {
 
 static struct hosted *find(struct worker *worker, const char *name)
 {
-    for (size_t i = 0; i < worker->hosted_count; i++)
-        if (strcmp(worker->hosted[i].settings->name, name) == 0)
-            return &worker->hosted[i];
-    return NULL;
-}
+    const struct tide_settings_bundle *bundle = tide_settings_bundle(&worker->settings, name);
 
-static void say(struct hosted *hosted, const char *word, const char *generation)
-{
-    char line[128];
-
-    snprintf(line, sizeof line, "%s %s %s", word, hosted->settings->name, generation);
-    tide_control_send(&hosted->worker->control, line);
+    return bundle ? &worker->hosted[bundle - worker->settings.bundles] : NULL;
 }
 
 static void forget(struct hosted *hosted)
@@ -41,24 +32,26 @@ static void forget(struct hosted *hosted)
     hosted->next = NULL;
 }
 
-void tide_worker_prepare(struct worker *worker, const char *name)
+void tide_worker_prepare(struct worker *worker, const char *name, const char *generation)
 {
-    int fd = tide_control_take(&worker->control);
-    struct hosted *hosted = find(worker, name);
-    struct tide_content *content;
-    char generation[TIDE_GENERATION_LEN];
-    struct tide_buf report;
     struct tide_err err;
+    struct tide_content *content = tide_content_map(tide_control_take(&worker->control), &err);
+    struct hosted *hosted = find(worker, name);
+    struct tide_buf report;
 
-    if (!hosted || worker->draining || !(content = tide_content_map(fd, &err)))
+    if (!hosted || worker->draining) {
+        tide_content_free(content);
         return;
-    memcpy(generation, tide_content_generation(content), sizeof generation);
+    }
     tide_buf_init(&report, MAX_REPORT);
     forget(hosted);
-    hosted->next = tide_worker_load(hosted, content, &report);
+    if (content)
+        hosted->next = tide_worker_load(hosted, content, &report);
+    else
+        tide_buf_printf(&report, "%s\n", err.message);
     if (!hosted->next)
         tide_worker_report(worker, report.data ? report.data : "out of memory\n");
-    say(hosted, hosted->next ? "agrees" : "refuses", generation);
+    tide_worker_say(hosted, hosted->next ? "agrees" : "refuses", generation);
     tide_buf_release(&report);
 }
 
@@ -185,5 +178,5 @@ void tide_worker_swap(struct worker *worker, const char *name, const char *gener
     }
     retire(hosted, old, retired);
     tide_worker_note_upstreams(worker, hosted->bundle);
-    say(hosted, "bundle", generation);
+    tide_worker_say(hosted, "bundle", generation);
 }

@@ -87,14 +87,20 @@ check "reload tells both generations" eval 'reload && told "^hello: $good -> [0-
 check "and they are run" says_word "four again"
 check "reload tells that nothing has changed" eval 'reload other && told "^other: [0-9a-f]{12} unchanged"'
 check "an unknown bundle is told" eval '! reload nobody && told "no bundle .nobody."'
+echo 'tide.rote()' >"$scripts/other/init.lua"
+echo 'return {' >"$scripts/hello/words.lua"
+both_refused() { request -X POST "$admin/-/reload" && is 422 && [[ $(field '[.[].reload.outcome] | join(" ")') == "refused refused" ]]; }
+check "two bundles that are wrong are refused" both_refused
+check "each for its own reason" test "$(field '[.[].reload.report | contains("words.lua"), contains("rote")] | join(" ")')" = "true false false true"
+echo 'tide.route("GET /", function() return tide.respond.text(200, "other") end)' >"$scripts/other/init.lua"
+word four
+check "both are mended" until_true 10 eval 'request -X POST "$admin/-/reload" && is 200'
 request "$admin/-/reload"
 check "only POST reloads" is_problem 405
 request -X POST "$admin/-/reload?bundle=nobody"
 check "the admin listener knows no other bundle" is_problem 404
 
-kill -TERM "$engine_pid"
-wait "$engine_pid"
-check "the engine stops" test $? = 0
+check "the engine stops" engine_stop
 export TIDEMILL_RELOAD_WATCH=off
 need "the engine starts again" start
 word five
@@ -102,8 +108,7 @@ sleep 1
 check "nothing is watched" says_word "four again"
 kill -HUP "$engine_pid"
 check "SIGHUP reloads" until_true 10 says_word "five again"
-kill -TERM "$engine_pid"
-wait "$engine_pid"
+check "the engine stops" engine_stop
 unset TIDEMILL_RELOAD_WATCH
 
 # ---- a mounted ConfigMap: links through ..data, which is renamed over ----
@@ -142,7 +147,4 @@ rm "$work/loading"
 wait "$load"
 check "each of 50 swaps is run" test "$swaps" = 50
 check "no request failed under them" test "$(sort -u "$work/codes")" = 200
-kill -TERM "$engine_pid"
-wait "$engine_pid"
-check "the engine ends well" test $? = 0
-engine_pid=
+check "the engine ends well" engine_stop
