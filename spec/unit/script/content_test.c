@@ -1,126 +1,97 @@
 /* What belongs to a bundle's content, what its generation depends on, and that it is the same elsewhere. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "script/content.h"
+#include "script/fixture.h"
 
-struct place {
-    char root[64], bundle[96], library[96];
-};
-
-static void put(const struct place *place, const char *name, const char *text)
+static const char *path_of(const struct world *world, const char *name)
 {
-    char path[256];
-    FILE *file;
+    static char path[128];
 
-    snprintf(path, sizeof path, "%s/%s", place->root, name);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
+    snprintf(path, sizeof path, "%s/%s", world->directory, name);
+    return path;
 }
 
-static void make_directory(const struct place *place, const char *name)
+static void make_directory(const struct world *world, const char *name)
 {
-    char path[256];
-
-    snprintf(path, sizeof path, "%s/%s", place->root, name);
-    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(mkdir(path_of(world, name), 0700), 0);
 }
 
 static int open_place(void **state)
 {
-    struct place *place = calloc(1, sizeof *place);
+    struct world *world;
 
-    strcpy(place->root, "/tmp/content-XXXXXX");
-    assert_non_null(mkdtemp(place->root));
-    snprintf(place->bundle, sizeof place->bundle, "%s/shop", place->root);
-    snprintf(place->library, sizeof place->library, "%s/lib", place->root);
-    make_directory(place, "shop");
-    make_directory(place, "lib");
-    put(place, "shop/init.lua", "local jobs = require 'jobs'\n");
-    put(place, "lib/jobs.lua", "return require(\"inner.one\")");
-    make_directory(place, "lib/inner");
-    put(place, "lib/inner/one.lua", "return 1");
-    put(place, "lib/unused.lua", "return 2");
-    *state = place;
+    set_up(state);
+    world = *state;
+    make_directory(world, "shop");
+    make_directory(world, "lib");
+    make_directory(world, "lib/inner");
+    write_file(world, "shop/init.lua", "local jobs = require 'jobs'\n");
+    write_file(world, "lib/jobs.lua", "return require(\"inner.one\")");
+    write_file(world, "lib/inner/one.lua", "return 1");
+    write_file(world, "lib/unused.lua", "return 2");
     return 0;
 }
 
-static int close_place(void **state)
+static struct tide_content *read_content(const struct world *world, struct tide_err *err)
 {
-    char command[128];
+    char bundle[128];
 
-    snprintf(command, sizeof command, "rm -rf %s", ((struct place *)*state)->root);
-    free(*state);
-    return system(command);
+    snprintf(bundle, sizeof bundle, "%s", path_of(world, "shop"));
+    return tide_content_read(bundle, path_of(world, "lib"), err);
 }
 
-static struct tide_content *read_place(const struct place *place)
+static struct tide_content *read_place(struct world *world)
 {
     struct tide_err err;
-    struct tide_content *content = tide_content_read(place->bundle, place->library, &err);
+    struct tide_content *content = read_content(world, &err);
 
     if (!content)
         fail_msg("%s", err.message);
     return content;
 }
 
-static bool has(const struct tide_content *content, const struct place *place, const char *name,
-                const char *text)
+static bool has(const struct tide_content *content, struct world *world, const char *name, const char *text)
 {
-    char path[256];
     size_t len;
-    const char *data;
+    const char *data = tide_content_file(content, path_of(world, name), &len);
 
-    snprintf(path, sizeof path, "%s/%s", place->root, name);
-    data = tide_content_file(content, path, &len);
     return data && strlen(text) == len && strcmp(data, text) == 0;
 }
 
 static void holds_the_bundle_and_what_it_requires(void **state)
 {
-    struct place *place = *state;
+    struct world *world = *state;
     struct tide_content *content;
 
-    make_directory(place, "shop/spec");
-    put(place, "shop/spec/a_spec.lua", "");
-    put(place, "shop/.init.lua.swp", "");
-    put(place, "shop/page.html", "<p>");
-    put(place, "shop/empty.txt", "");
-    content = read_place(place);
-    assert_true(has(content, place, "shop/init.lua", "local jobs = require 'jobs'\n"));
-    assert_true(has(content, place, "shop/page.html", "<p>"));
-    assert_true(has(content, place, "shop/empty.txt", ""));
-    assert_true(has(content, place, "lib/jobs.lua", "return require(\"inner.one\")"));
-    assert_true(has(content, place, "lib/inner/one.lua", "return 1"));
-    assert_false(has(content, place, "lib/unused.lua", "return 2"));
-    assert_false(has(content, place, "shop/spec/a_spec.lua", ""));
-    assert_false(has(content, place, "shop/.init.lua.swp", ""));
+    make_directory(world, "shop/spec");
+    write_file(world, "shop/spec/a_spec.lua", "");
+    write_file(world, "shop/.init.lua.swp", "");
+    write_file(world, "shop/page.html", "<p>");
+    write_file(world, "shop/empty.txt", "");
+    content = read_place(world);
+    assert_true(has(content, world, "shop/init.lua", "local jobs = require 'jobs'\n"));
+    assert_true(has(content, world, "shop/page.html", "<p>"));
+    assert_true(has(content, world, "shop/empty.txt", ""));
+    assert_true(has(content, world, "lib/jobs.lua", "return require(\"inner.one\")"));
+    assert_true(has(content, world, "lib/inner/one.lua", "return 1"));
+    assert_false(has(content, world, "lib/unused.lua", "return 2"));
+    assert_false(has(content, world, "shop/spec/a_spec.lua", ""));
+    assert_false(has(content, world, "shop/.init.lua.swp", ""));
     tide_content_free(content);
 }
 
 /* True when the generation changes when the file does. */
-static bool depends_on(const struct place *place, const char *name)
+static bool depends_on(struct world *world, const char *name)
 {
-    struct tide_content *before = read_place(place), *after;
+    struct tide_content *before = read_place(world), *after;
     static int change;
     char text[32];
     bool differs;
 
     snprintf(text, sizeof text, "-- change %d", ++change);
-    put(place, name, text);
-    after = read_place(place);
+    write_file(world, name, text);
+    after = read_place(world);
     differs = strcmp(tide_content_generation(before), tide_content_generation(after)) != 0;
     tide_content_free(before);
     tide_content_free(after);
@@ -129,30 +100,30 @@ static bool depends_on(const struct place *place, const char *name)
 
 static void is_named_by_what_belongs_to_it(void **state)
 {
-    struct place *place = *state;
-    struct tide_content *content = read_place(place);
+    struct world *world = *state;
+    struct tide_content *content = read_place(world);
 
     assert_int_equal(strspn(tide_content_generation(content), "0123456789abcdef"), TIDE_GENERATION_LEN - 1);
     tide_content_free(content);
-    assert_false(depends_on(place, "lib/unused.lua"));
-    assert_true(depends_on(place, "lib/inner/one.lua"));
-    assert_true(depends_on(place, "shop/new.lua"));
-    put(place, "shop/init.lua", "local f = require\nf 'unused'\n");
-    assert_true(depends_on(place, "lib/unused.lua")); /* any module may be meant */
+    assert_false(depends_on(world, "lib/unused.lua"));
+    assert_true(depends_on(world, "lib/inner/one.lua"));
+    assert_true(depends_on(world, "shop/new.lua"));
+    write_file(world, "shop/init.lua", "local f = require\nf 'unused'\n");
+    assert_true(depends_on(world, "lib/unused.lua")); /* any module may be meant */
 }
 
 static void is_the_same_for_another_process(void **state)
 {
-    struct place *place = *state;
+    struct world *world = *state;
     struct tide_err err;
-    struct tide_content *content = read_place(place), *other;
+    struct tide_content *content = read_place(world), *other;
 
     other = tide_content_map(dup(tide_content_fd(content)), &err);
     assert_non_null(other);
-    put(place, "shop/init.lua", "-- later");
+    write_file(world, "shop/init.lua", "-- later");
     assert_string_equal(tide_content_generation(other), tide_content_generation(content));
     tide_content_rest(other);
-    assert_true(has(other, place, "shop/init.lua", "local jobs = require 'jobs'\n"));
+    assert_true(has(other, world, "shop/init.lua", "local jobs = require 'jobs'\n"));
     assert_int_equal(write(tide_content_fd(other), "x", 1), -1); /* sealed */
     tide_content_free(content);
     tide_content_free(other);
@@ -160,14 +131,14 @@ static void is_the_same_for_another_process(void **state)
 
 static void tells_what_cannot_be_read(void **state)
 {
-    struct place *place = *state;
+    struct world *world = *state;
     struct tide_err err;
     char *large = malloc(TIDE_CONTENT_FILE_MAX + 2);
 
     memset(large, 'x', TIDE_CONTENT_FILE_MAX + 1);
     large[TIDE_CONTENT_FILE_MAX + 1] = '\0';
-    put(place, "shop/large.bin", large);
-    assert_null(tide_content_read(place->bundle, place->library, &err));
+    write_file(world, "shop/large.bin", large);
+    assert_null(read_content(world, &err));
     assert_non_null(strstr(err.message, "shop/large.bin: larger than 1 MiB"));
     assert_null(tide_content_read("/tmp/there-is-none", NULL, &err));
     assert_non_null(strstr(err.message, "/tmp/there-is-none"));
@@ -176,25 +147,23 @@ static void tells_what_cannot_be_read(void **state)
 
 static void leaves_a_link_to_nowhere_out(void **state)
 {
-    struct place *place = *state;
+    struct world *world = *state;
     struct tide_content *content;
-    char path[256];
 
-    snprintf(path, sizeof path, "%s/shop/lock", place->root);
-    assert_int_equal(symlink("nowhere", path), 0);
-    content = read_place(place);
-    assert_true(has(content, place, "shop/init.lua", "local jobs = require 'jobs'\n"));
+    assert_int_equal(symlink("nowhere", path_of(world, "shop/lock")), 0);
+    content = read_place(world);
+    assert_true(has(content, world, "shop/init.lua", "local jobs = require 'jobs'\n"));
     tide_content_free(content);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(holds_the_bundle_and_what_it_requires, open_place, close_place),
-        cmocka_unit_test_setup_teardown(is_named_by_what_belongs_to_it, open_place, close_place),
-        cmocka_unit_test_setup_teardown(is_the_same_for_another_process, open_place, close_place),
-        cmocka_unit_test_setup_teardown(tells_what_cannot_be_read, open_place, close_place),
-        cmocka_unit_test_setup_teardown(leaves_a_link_to_nowhere_out, open_place, close_place),
+        cmocka_unit_test_setup_teardown(holds_the_bundle_and_what_it_requires, open_place, tear_down),
+        cmocka_unit_test_setup_teardown(is_named_by_what_belongs_to_it, open_place, tear_down),
+        cmocka_unit_test_setup_teardown(is_the_same_for_another_process, open_place, tear_down),
+        cmocka_unit_test_setup_teardown(tells_what_cannot_be_read, open_place, tear_down),
+        cmocka_unit_test_setup_teardown(leaves_a_link_to_nowhere_out, open_place, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
