@@ -25,12 +25,12 @@ TIDE_WARN_UNUSED bool tide_jwt_sign(const struct tide_jwt_key *key, const char *
 
 struct tide_jwt_expect {
     int64_t now_s;        /* wall clock, seconds */
-    int64_t leeway_s;     /* for exp, nbf and iat */
+    int64_t leeway_s;     /* for exp and nbf */
     const char *issuer;   /* iss must equal it, unless NULL */
     const char *audience; /* aud must equal or contain it, unless NULL */
 };
-/* Verifies the signature, the key's own alg (never `none`), exp (which must be there), nbf and iat when they
- * are there, and iss and aud as expected; appends the claims as a JSON object. TIDE_ERR_INVALID: not a token
+/* Verifies the signature, the key's own alg (never `none`), exp (which must be there), nbf when it is there,
+ * and iss and aud as expected; appends the claims as a JSON object. TIDE_ERR_INVALID: not a token
  * at all; TIDE_ERR_DENIED: signature or claims refused (the message says which). */
 TIDE_WARN_UNUSED bool tide_jwt_verify(const struct tide_jwt_key *key, const char *token, size_t len,
                                       const struct tide_jwt_expect *expect, struct tide_buf *claims_json,

@@ -185,8 +185,8 @@ static void judges_claims(void **state)
         {HS, "{\"exp\":\"1700086400\"}", TIDE_ERR_DENIED},
         {HS, "{\"exp\":[1700086400]}", TIDE_ERR_DENIED},
         {HS, "{\"iat\":1700000000}", TIDE_ERR_DENIED},
-        {HS, "{\"exp\":1700086400,\"iat\":1700000101}", TIDE_ERR_DENIED},
-        {HS, "{\"exp\":1700086400,\"iat\":\"x\"}", TIDE_ERR_DENIED},
+        {HS, "{\"exp\":1700086400,\"iat\":1700003600}", NULL},
+        {HS, "{\"exp\":1700086400,\"iat\":\"x\"}", NULL},
         {HS, "{\"exp\":1700086400,\"nbf\":1700000101}", TIDE_ERR_DENIED},
         {HS, "{\"exp\":1700086400,\"nbf\":1700000100}", NULL},
         {"{\"alg\":\"HS256\",\"crit\":[\"exp\"]}", CLAIMS, TIDE_ERR_DENIED},
@@ -213,12 +213,12 @@ static void judges_claims(void **state)
     }
 }
 
-static void leeway_stretches_all_times(void **state)
+static void leeway_stretches_both_times(void **state)
 {
     struct tide_jwt_expect expect = {.now_s = NOW, .leeway_s = 10};
     struct bench *b = *state;
 
-    craft(&b->token, HS, "{\"exp\":1700000091,\"iat\":1700000110,\"nbf\":1700000110}", SECRET);
+    craft(&b->token, HS, "{\"exp\":1700000091,\"nbf\":1700000110}", SECRET);
     assert_null(verdict(b->key, b->token.data, b->token.len, &expect, &b->claims));
     craft(&b->token, HS, "{\"exp\":1700000090}", SECRET);
     assert_non_null(verdict(b->key, b->token.data, b->token.len, &expect, &b->claims));
@@ -417,7 +417,7 @@ int main(void)
         cmocka_unit_test(verifies_pyjwt),
         cmocka_unit_test(signature_is_hmac_of_the_text),
         cmocka_unit_test(judges_claims),
-        cmocka_unit_test(leeway_stretches_all_times),
+        cmocka_unit_test(leeway_stretches_both_times),
         cmocka_unit_test(requires_issuer_and_audience),
         cmocka_unit_test(refuses_forgeries),
         cmocka_unit_test(refuses_what_is_no_token),
