@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "queue/sqlite_store.h"
 
+#define STEP_MS 1000 /* by which a clock is set back; less is taken for its being slowed down */
 #define TAKE_BYTES (16 * 1024 * 1024) /* of payload in one take */
 
 static void bind_text(sqlite3_stmt *stmt, int i, const char *text, size_t max)
@@ -34,6 +35,20 @@ bool tide_store_publish(struct tide_store *store, const struct tide_queue_messag
     sqlite3_bind_int64(stmt, 4, now);
     sqlite3_bind_blob(stmt, 5, message->len ? message->payload : "", (int)message->len, SQLITE_STATIC);
     return run(store, stmt, NULL, err);
+}
+
+bool tide_store_follow_clock(struct tide_store *store, struct tide_err *err)
+{
+    sqlite3_stmt *stmt = store->queries[TIDE_STORE_SET_BACK];
+    int64_t now = tide_clock_now_ms(), ahead = now - tide_clock_monotonic_ms();
+
+    if (ahead < store->ahead_ms - STEP_MS) {
+        sqlite3_bind_int64(stmt, 1, now);
+        if (!run(store, stmt, NULL, err))
+            return false;
+    }
+    store->ahead_ms = ahead;
+    return true;
 }
 
 bool tide_store_has_work(struct tide_store *store, const char *queue, bool *has, struct tide_err *err)
@@ -220,8 +235,10 @@ bool tide_store_retry(struct tide_store *store, const struct tide_store_lease *l
                       const struct tide_queue_ending *why, bool *held, struct tide_err *err)
 {
     sqlite3_stmt *stmt = of_lease(store, TIDE_STORE_RETRY, lease);
+    int64_t now = tide_clock_now_ms();
 
-    bind_failure(stmt, tide_clock_now_ms() + why->delay_ms, failed, why);
+    bind_failure(stmt, now + why->delay_ms, failed, why);
+    sqlite3_bind_int64(stmt, 7, now);
     return run_lease(store, stmt, held, err);
 }
 

@@ -20,7 +20,8 @@ static const char schema[] =
     " queue TEXT NOT NULL,"
     " state INTEGER NOT NULL,"
     " due INTEGER NOT NULL,"
-    " ready_at INTEGER NOT NULL DEFAULT 0," /* due before the lease, for the message's place in the order */
+    /* leased: due before the lease, for the message's place in the order; delayed: since when */
+    " ready_at INTEGER NOT NULL DEFAULT 0,"
     " published INTEGER NOT NULL,"
     " failed INTEGER NOT NULL DEFAULT 0,"
     " lost INTEGER NOT NULL DEFAULT 0,"
@@ -38,8 +39,8 @@ static const char *const texts[TIDE_STORE_QUERIES] = {
     [TIDE_STORE_BEGIN] = "BEGIN IMMEDIATE",
     [TIDE_STORE_COMMIT] = "COMMIT",
     [TIDE_STORE_ROLLBACK] = "ROLLBACK",
-    [TIDE_STORE_PUBLISH] =
-        "INSERT INTO message (queue, state, due, published, payload) VALUES (?, ?, ?, ?, ?)",
+    [TIDE_STORE_PUBLISH] = "INSERT INTO message (queue, state, due, ready_at, published, payload) VALUES "
+                           "(?1, ?2, ?3, ?4, ?4, ?5)",
     [TIDE_STORE_HAS_WORK] = "SELECT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND state = 0)"
                             " OR EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND state = 1 AND due <= ?2)"
                             " OR EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND state = 2 AND due <= ?3)",
@@ -50,6 +51,8 @@ static const char *const texts[TIDE_STORE_QUERIES] = {
         "UPDATE message SET state = 0, due = ready_at, lost = lost + 1, token = NULL, boot = NULL,"
         " code = 'lease_expired', reason = 'its holder died or stood still'"
         " WHERE queue = ? AND state = 2 AND due <= ?",
+    [TIDE_STORE_SET_BACK] =
+        "UPDATE message SET due = ?1 + due - ready_at, ready_at = ?1 WHERE state = 1 AND ready_at > ?1",
     [TIDE_STORE_TAKE] =
         "UPDATE message SET state = 2, token = ?, boot = ?, ready_at = due, due = ? WHERE id ="
         " (SELECT id FROM message WHERE queue = ? AND state = 0 ORDER BY due, id LIMIT 1)"
@@ -59,8 +62,8 @@ static const char *const texts[TIDE_STORE_QUERIES] = {
     [TIDE_STORE_RELEASE] = "UPDATE message SET state = 0, due = ready_at, token = NULL, boot = NULL"
                            " WHERE id = ?1 AND token = ?2",
     [TIDE_STORE_RETRY] =
-        "UPDATE message SET state = 1, due = ?3, failed = ?4, code = ?5, reason = ?6, token = NULL,"
-        " boot = NULL WHERE id = ?1 AND token = ?2",
+        "UPDATE message SET state = 1, due = ?3, failed = ?4, code = ?5, reason = ?6, ready_at = ?7,"
+        " token = NULL, boot = NULL WHERE id = ?1 AND token = ?2",
     [TIDE_STORE_REJECT] =
         "UPDATE message SET state = 3, due = ?3, failed = ?4, code = ?5, reason = ?6, detail = ?7,"
         " token = NULL, boot = NULL WHERE id = ?1 AND token = ?2",
@@ -256,6 +259,7 @@ struct tide_store *tide_store_open(const char *path, struct tide_err *err)
     }
     start_clock(store);
     store->durable = true;
+    store->ahead_ms = INT64_MAX; /* it may have been set back before */
     if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "queue: cannot open the file");
     } else if (read_boot_id(store, err) && make_token(store, err) && set_up(store, err) &&

@@ -4,7 +4,8 @@
  * lock.
  *
  * A message that is ready may be taken, in the order of `due`, the time it became ready, then of its id. One
- * that is delayed becomes ready at `due` (wall clock). One that is leased was taken: its `due` is the lease's
+ * that is delayed becomes ready at `due` (wall clock); when that clock is set back to before its delay began,
+ * the delay begins anew. One that is leased was taken: its `due` is the lease's
  * end on the monotonic clock, which runs on over a change of the wall clock and is the same for all
  * processes, but starts anew with the machine, so that leases of another boot id have ended. One that is dead
  * is so since `due` (wall clock).
@@ -27,6 +28,7 @@ enum tide_store_query {
     TIDE_STORE_NEXT,
     TIDE_STORE_PROMOTE,
     TIDE_STORE_EXPIRE,
+    TIDE_STORE_SET_BACK,
     TIDE_STORE_TAKE,
     TIDE_STORE_RENEW,
     TIDE_STORE_ACK,
@@ -43,6 +45,7 @@ struct tide_store {
     char boot[40];
     int64_t next_token;
     int64_t deadline_ms; /* of waiting for a lock */
+    int64_t ahead_ms;    /* the wall clock before the monotonic one, when it was last looked at */
     bool durable;        /* a commit reaches the disk before it returns */
 };
 
@@ -59,6 +62,9 @@ bool tide_store_end(struct tide_store *store, bool commit, struct tide_err *err)
 
 TIDE_WARN_UNUSED bool tide_store_publish(struct tide_store *store, const struct tide_queue_message *message,
                                          struct tide_err *err);
+
+/* Whenever the wall clock was set back: no delay lasts longer for it than twice its time. */
+TIDE_WARN_UNUSED bool tide_store_follow_clock(struct tide_store *store, struct tide_err *err);
 
 /* Whether a take of that queue would find anything. Only reads. */
 TIDE_WARN_UNUSED bool tide_store_has_work(struct tide_store *store, const char *queue, bool *has,

@@ -141,7 +141,8 @@ static bool take(struct tide_store *store, struct consumer *consumer)
 {
     bool has = false;
 
-    return tide_store_has_work(store, consumer->how.queue, &has, &consumer->err) &&
+    return tide_store_follow_clock(store, &consumer->err) &&
+           tide_store_has_work(store, consumer->how.queue, &has, &consumer->err) &&
            (!has || take_messages(store, consumer)) &&
            tide_store_next(store, consumer->how.queue, &consumer->next_ms, &consumer->err);
 }

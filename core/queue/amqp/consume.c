@@ -67,9 +67,9 @@ int64_t tide_amqp_arriving(struct tide_amqp_subscription *subscription)
     while (sem_trywait(&subscription->asked) == 0)
         ; /* an answer that came too late */
     give(subscription, (struct tide_amqp_command){.what = ASK});
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec++;
-    sem_timedwait(&subscription->asked, &until);
+    sem_clockwait(&subscription->asked, CLOCK_MONOTONIC, &until);
     return tide_amqp_mailbox_count(subscription->receiver->mailbox, tide_amqp_arrival_is_of, subscription);
 }
 

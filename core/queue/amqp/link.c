@@ -301,18 +301,18 @@ bool tide_amqp_link_open(struct tide_amqp_link *link, const struct tide_amqp_lin
     return tide_err_errno(err, failed, "queue");
 }
 
+/* Looks again and again: pthread_timedjoin_np goes by the wall clock, which may be set back meanwhile. */
 static bool join_within(struct tide_amqp_link *link, int64_t ms)
 {
-    struct timespec until;
+    const struct timespec nap = {.tv_nsec = 2000000};
+    int64_t end = tide_clock_monotonic_ms() + ms;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
+    while (pthread_tryjoin_np(link->thread, NULL) != 0) {
+        if (tide_clock_monotonic_ms() >= end)
+            return false;
+        nanosleep(&nap, NULL);
     }
-    return pthread_timedjoin_np(link->thread, NULL, &until) == 0;
+    return true;
 }
 
 static void cut_off(struct tide_amqp_link *link)

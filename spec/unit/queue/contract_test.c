@@ -138,6 +138,46 @@ static void delays_a_message(void **state)
     assert_string_equal(inbox.texts[1], "later");
 }
 
+/* ---- the time of day ---- */
+
+#define HOUR_MS (INT64_C(3600) * 1000)
+
+static void a_wall_clock_that_jumps_ends_no_lease(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0}, waiting = {0};
+    struct tide_queue_consume how = consume_defaults(f);
+
+    publish(f, "x");
+    how.lease_ms = 1000;
+    consume_with(f, &inbox, &how);
+    wait_until(f, has_held, &inbox);
+    consume_with(f, &waiting, &how);
+    tide_clock_advance_ms(HOUR_MS);
+    run_for(f, 1500);
+    tide_clock_advance_ms(-2 * HOUR_MS);
+    run_for(f, 1500);
+    assert_int_equal(waiting.total, 0);
+    tide_delivery_ack(inbox.held[0]);
+    flush(f);
+    tide_clock_advance_ms(HOUR_MS);
+    expect_stat(f, 0, 0, 0, 0);
+}
+
+static void a_wall_clock_set_back_delays_nothing_for_long(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {.act = act_ack};
+
+    consume(f, &inbox);
+    assert_string_equal(publish_bytes(f, "later", 5, 2000), "ok");
+    tide_clock_advance_ms(-HOUR_MS);
+    publish(f, "now");
+    await_total(f, &inbox, 2);
+    tide_clock_advance_ms(HOUR_MS);
+    assert_string_equal(inbox.texts[0], "now");
+}
+
 /* ---- consume ---- */
 
 static void keeps_the_order(void **state)
@@ -756,6 +796,8 @@ int main(void)
         T(refuses_delays_that_never_end),
         T(cancel_keeps_the_callback_quiet),
         T(delays_a_message),
+        T(a_wall_clock_that_jumps_ends_no_lease),
+        T(a_wall_clock_set_back_delays_nothing_for_long),
         T(keeps_the_order),
         T(gives_no_more_than_prefetch),
         T(shares_a_queue_between_consumers),
