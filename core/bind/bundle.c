@@ -97,6 +97,7 @@ static bool open_content(struct tide_bundle *bundle, struct tide_err *err)
 static bool open_state(struct tide_bundle *bundle, struct tide_err *err)
 {
     struct tide_state_config config = {.loop = bundle->config.services->loop,
+                                       .timers = bundle->config.services->timers,
                                        .log = bundle->config.services->log,
                                        .bundle = bundle->config.name,
                                        .directory = bundle->config.directory,
@@ -172,6 +173,13 @@ void tide_bundle_end(struct tide_bundle *bundle)
 size_t tide_bundle_in_flight(const struct tide_bundle *bundle)
 {
     return bundle->requests + bundle->messages + bundle->ticks;
+}
+
+size_t tide_bundle_asked(const struct tide_bundle *bundle)
+{
+    size_t tasks = tide_state_tasks(bundle->state), own = bundle->messages + bundle->ticks;
+
+    return tasks > own ? tasks - own : 0; /* a message may outlive its task */
 }
 
 static void free_declarations(struct tide_bundle *bundle)

@@ -42,12 +42,17 @@ bool tide_bundle_start(struct tide_bundle *bundle, bool first, struct tide_err *
 /* No new messages and timers; those in flight go on. */
 void tide_bundle_drain(struct tide_bundle *bundle);
 
-/* Runs every timer's handler once, now, beside its interval; one that is busy is left alone. */
-void tide_bundle_tick(struct tide_bundle *bundle);
+/* Its timers (tide.every): how many, the interval of one, and a run of its handler now, beside its interval;
+ * one that is busy is left alone. */
+size_t tide_bundle_timers(const struct tide_bundle *bundle);
+int64_t tide_bundle_timer_ms(const struct tide_bundle *bundle, size_t index);
+void tide_bundle_tick(struct tide_bundle *bundle, size_t index);
 /* Ends all tasks: requests are answered 503, messages handed back. It is idle when that is through. */
 void tide_bundle_end(struct tide_bundle *bundle);
 /* Requests, messages and timers in flight. */
 size_t tide_bundle_in_flight(const struct tide_bundle *bundle);
+/* Tasks that somebody waits for: of requests and calls. */
+size_t tide_bundle_asked(const struct tide_bundle *bundle);
 
 /* The handler for this bundle's listener (http/server.h): routes, limits, errors, logs, metrics. */
 void tide_bundle_http_handler(struct tide_bundle *bundle, struct tide_http_handler *handler);

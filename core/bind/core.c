@@ -12,18 +12,14 @@
 #include "base/id.h"
 #include "base/utf8.h"
 #include "bind/bundle_internal.h"
+#include "loop/timer.h"
 
 /* ---- time ---- */
 
 struct sleep_op {
     struct tide_op op;
-    uv_timer_t *timer;
+    struct tide_timer *timer;
 };
-
-static void free_handle(uv_handle_t *handle)
-{
-    free(handle);
-}
 
 static int sleep_push(lua_State *L, struct tide_op *op)
 {
@@ -34,34 +30,37 @@ static int sleep_push(lua_State *L, struct tide_op *op)
 
 static bool sleep_cancel(struct tide_op *op)
 {
-    uv_close((uv_handle_t *)((struct sleep_op *)op)->timer, free_handle);
+    (void)op;
     return true;
 }
 
-static const struct tide_op_type sleep_type = {
-    .name = "tide.sleep", .size = sizeof(struct sleep_op), .push = sleep_push, .cancel = sleep_cancel};
-
-static void on_wake(uv_timer_t *timer)
+static void sleep_release(struct tide_op *op)
 {
-    struct sleep_op *self = timer->data;
+    tide_timer_free(((struct sleep_op *)op)->timer);
+}
 
-    uv_close((uv_handle_t *)timer, free_handle);
-    tide_op_finish(&self->op);
+static const struct tide_op_type sleep_type = {.name = "tide.sleep",
+                                               .size = sizeof(struct sleep_op),
+                                               .push = sleep_push,
+                                               .cancel = sleep_cancel,
+                                               .release = sleep_release};
+
+static void on_wake(void *arg)
+{
+    tide_op_finish(arg);
 }
 
 /* sleep(ms): true */
 static int core_sleep(lua_State *L)
 {
     lua_Number ms = luaL_checknumber(L, 1);
+    const struct tide_services *services = tide_bind_services(L);
     struct sleep_op *self = tide_op_new(L, &sleep_type);
 
-    self->timer = calloc(1, sizeof *self->timer);
+    self->timer = tide_timer_new(services->loop, services->timers, on_wake, self);
     if (!self->timer)
         abort();
-    uv_timer_init(tide_bind_services(L)->loop, self->timer);
-    self->timer->data = self;
-    uv_update_time(tide_bind_services(L)->loop);
-    uv_timer_start(self->timer, on_wake, (uint64_t)ms, 0);
+    tide_timer_start(self->timer, (int64_t)ms);
     return tide_op_wait(L, &self->op);
 }
 

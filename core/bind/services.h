@@ -17,8 +17,11 @@
 #include "queue/queue.h"
 #include "sql/sql.h"
 
+struct tide_timers;
+
 struct tide_services {
     uv_loop_t *loop;
+    struct tide_timers *timers; /* those of a spec's bundles, or NULL (loop/timer.h) */
     const struct tide_log *log;
     struct tide_metrics *metrics;
     struct tide_sql_db *sql;

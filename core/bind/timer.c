@@ -41,10 +41,19 @@ static void on_tick(uv_timer_t *handle)
     tick(handle->data);
 }
 
-void tide_bundle_tick(struct tide_bundle *bundle)
+size_t tide_bundle_timers(const struct tide_bundle *bundle)
 {
-    for (size_t i = 0; i < bundle->timer_count; i++)
-        tick(bundle->timers[i]);
+    return bundle->timer_count;
+}
+
+int64_t tide_bundle_timer_ms(const struct tide_bundle *bundle, size_t index)
+{
+    return bundle->timers[index]->interval_ms;
+}
+
+void tide_bundle_tick(struct tide_bundle *bundle, size_t index)
+{
+    tick(bundle->timers[index]);
 }
 
 static void free_handle(uv_handle_t *handle)

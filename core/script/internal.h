@@ -2,6 +2,7 @@
 #ifndef TIDE_SCRIPT_INTERNAL_H
 #define TIDE_SCRIPT_INTERNAL_H
 
+#include "loop/timer.h"
 #include "script/op.h"
 #include "script/state.h"
 #include "script/task.h"
@@ -37,9 +38,10 @@ struct tide_state {
 struct tide_task {
     struct tide_state *state;
     lua_State *co;
-    int co_ref;           /* registry; LUA_NOREF: the coroutine was dropped */
-    uv_timer_t *deadline; /* made at the first task that has one */
-    struct tide_op *op;   /* what it waits for, or NULL while it runs */
+    int co_ref;                  /* registry; LUA_NOREF: the coroutine was dropped */
+    struct tide_timer *deadline; /* made at the first task that has one */
+    int64_t deadline_ms;
+    struct tide_op *op; /* what it waits for, or NULL while it runs */
     struct tide_resource *resources;
     const char *label;
     tide_task_end_cb *end;

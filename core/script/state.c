@@ -38,6 +38,13 @@ size_t tide_state_tasks(const struct tide_state *state)
     return state->task_count;
 }
 
+void tide_state_each_task(const struct tide_state *state,
+                          void (*each)(void *arg, const struct tide_task *task), void *arg)
+{
+    for (const struct tide_task *task = state->tasks; task; task = task->next)
+        each(arg, task);
+}
+
 size_t tide_state_pending(const struct tide_state *state)
 {
     return state->pending_ops;

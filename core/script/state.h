@@ -21,6 +21,7 @@ struct tide_state;
 
 struct tide_state_config {
     uv_loop_t *loop;
+    struct tide_timers *timers; /* those of a spec's bundles, or NULL (loop/timer.h) */
     const struct tide_log *log;
     const char *bundle;                 /* "gateway" */
     const char *directory;              /* of the bundle: init.lua, its modules, templates */
@@ -61,8 +62,12 @@ bool tide_state_require_trusted(struct tide_state *state, const char *name, stru
  * source line with a caret, and hints. Declarations run here; waiting is an error. */
 bool tide_state_load(struct tide_state *state, struct tide_buf *report);
 
-size_t tide_state_memory(const struct tide_state *state);  /* bytes of Lua memory in use */
-size_t tide_state_tasks(const struct tide_state *state);   /* tasks not yet over */
+size_t tide_state_memory(const struct tide_state *state); /* bytes of Lua memory in use */
+size_t tide_state_tasks(const struct tide_state *state);  /* tasks not yet over */
+/* Calls each(arg, task) for the tasks not yet over; it must not change them. */
+struct tide_task;
+void tide_state_each_task(const struct tide_state *state,
+                          void (*each)(void *arg, const struct tide_task *task), void *arg);
 size_t tide_state_pending(const struct tide_state *state); /* ops not yet released, also of tasks gone */
 
 #endif

@@ -32,6 +32,11 @@ const char *tide_task_traceback(const struct tide_task *task)
     return task->traceback ? task->traceback : "";
 }
 
+const char *tide_task_waits_for(const struct tide_task *task)
+{
+    return task->op ? task->op->type->name : NULL;
+}
+
 void tide_task_push_thread(const struct tide_task *task, lua_State *L)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, task->co_ref);
@@ -79,35 +84,28 @@ static void close_resources(struct tide_task *task)
 
 /* ---- deadlines ---- */
 
-static void free_timer(uv_handle_t *handle)
+static void on_deadline(void *arg)
 {
-    free(handle);
-}
-
-static void on_deadline(uv_timer_t *timer)
-{
-    struct tide_task *task = timer->data;
+    struct tide_task *task = arg;
     struct tide_err err;
 
     tide_err_set(&err, TIDE_ERR_TIMEOUT, true, "%s did not end within its timeout of %.6g s", task->label,
-                 (double)uv_timer_get_repeat(timer) / 1000);
+                 (double)task->deadline_ms / 1000);
     tide_task_cancel(task, &err);
 }
 
 static void arm_deadline(struct tide_task *task, int64_t deadline_ms)
 {
+    const struct tide_state_config *config = &task->state->config;
+
     if (deadline_ms <= 0)
         return;
-    if (!task->deadline) {
-        task->deadline = malloc(sizeof *task->deadline);
-        if (!task->deadline)
-            return;
-        uv_timer_init(task->state->config.loop, task->deadline);
-        task->deadline->data = task;
-    }
-    uv_update_time(task->state->config.loop);
-    /* The repeat only keeps the value for the message: the first shot ends the task and stops the timer. */
-    uv_timer_start(task->deadline, on_deadline, (uint64_t)deadline_ms, (uint64_t)deadline_ms);
+    if (!task->deadline)
+        task->deadline = tide_timer_new(config->loop, config->timers, on_deadline, task);
+    if (!task->deadline)
+        return;
+    task->deadline_ms = deadline_ms;
+    tide_timer_start(task->deadline, deadline_ms);
 }
 
 /* ---- life ---- */
@@ -157,10 +155,7 @@ static void drop_coroutine(struct tide_task *task)
 
 static void task_free(struct tide_task *task)
 {
-    if (task->deadline) {
-        uv_timer_stop(task->deadline);
-        uv_close((uv_handle_t *)task->deadline, free_timer);
-    }
+    tide_timer_free(task->deadline);
     free(task->traceback);
     free(task);
 }
@@ -173,7 +168,7 @@ static void task_over(struct tide_task *task, enum tide_task_end end, int nresul
     struct tide_state *state = task->state;
 
     if (task->deadline)
-        uv_timer_stop(task->deadline);
+        tide_timer_stop(task->deadline);
     if (task->over)
         *task->over = true;
     task->over = NULL;

@@ -44,6 +44,8 @@ struct tide_task *tide_task_running(lua_State *L); /* NULL: at load */
 struct tide_state *tide_task_state(const struct tide_task *task);
 void *tide_task_arg(const struct tide_task *task); /* as given to tide_task_start */
 const char *tide_task_label(const struct tide_task *task);
+/* What it waits for, as tide_op_type.name ("tide.sleep"); NULL while it runs. */
+const char *tide_task_waits_for(const struct tide_task *task);
 const char *tide_task_traceback(const struct tide_task *task);          /* "" when it did not raise */
 void tide_task_push_thread(const struct tide_task *task, lua_State *L); /* its coroutine, as a value on L */
 

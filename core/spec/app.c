@@ -56,7 +56,7 @@ static bool load(struct app *app, struct tide_settings_bundle *bundle, struct ti
     if (!migrate(run, bundle->name, bundle->directory, report))
         return false;
     app->bundle = tide_services_load(&run->services, &run->settings, bundle, NULL, report);
-    if (!app->bundle)
+    if (!app->bundle || !tide_spec_clock_start(app))
         return false;
     if (listen_and_serve(app, &err) && tide_bundle_start(app->bundle, false, &err))
         return true;
@@ -72,6 +72,7 @@ static void app_free(struct app *app)
         at = &(*at)->next;
     *at = app->next;
     tide_bundle_free(app->bundle);
+    free(app->due_ms);
     if (app->listen_fd >= 0)
         close(app->listen_fd);
     free(app);
@@ -110,7 +111,7 @@ void tide_spec_close_apps(struct run *run)
 
 /* ---- for lua/app.lua ---- */
 
-static struct app *check_app(lua_State *L)
+struct app *tide_spec_check_app(lua_State *L)
 {
     if (!lua_islightuserdata(L, 1))
         luaL_error(L, "this bundle is closed");
@@ -159,7 +160,7 @@ static const struct tide_op_type close_type = {
 /* spec_close(app): the app is gone when it returns; what it had in flight is ended */
 static int spec_close(lua_State *L)
 {
-    struct app *app = check_app(L);
+    struct app *app = tide_spec_check_app(L);
 
     if (!app->server) {
         app_close(app);
@@ -210,7 +211,7 @@ static void on_result(void *arg, const char *result_json, const struct tide_err 
 /* spec_call(app, module, function, args_json): the result as JSON, or nil and the failure */
 static int spec_call(lua_State *L)
 {
-    struct app *app = check_app(L);
+    struct app *app = tide_spec_check_app(L);
     const char *module = luaL_checkstring(L, 2), *function = luaL_checkstring(L, 3);
     const char *args = luaL_checkstring(L, 4);
     struct call_op *self = tide_op_new(L, &call_type);
@@ -247,7 +248,7 @@ static int spec_start(lua_State *L)
 /* spec_connect(app, bytes): a connection that has sent them (they must fit into the system's buffer) */
 static int spec_connect(lua_State *L)
 {
-    const struct app *app = check_app(L);
+    const struct app *app = tide_spec_check_app(L);
     size_t len;
     const char *bytes = luaL_checklstring(L, 2, &len);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)app->port)};
@@ -268,24 +269,17 @@ static int spec_hang_up(lua_State *L)
     return 0;
 }
 
-/* spec_tick(app): starts every timer's handler */
-static int spec_tick(lua_State *L)
-{
-    tide_bundle_tick(check_app(L)->bundle);
-    return 0;
-}
-
 /* spec_in_flight(app): requests, messages and timers that it works on */
 static int spec_in_flight(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)tide_bundle_in_flight(check_app(L)->bundle));
+    lua_pushinteger(L, (lua_Integer)tide_bundle_in_flight(tide_spec_check_app(L)->bundle));
     return 1;
 }
 
 /* spec_consumes(app, queue): has it a consumer? */
 static int spec_consumes(lua_State *L)
 {
-    const struct app *app = check_app(L);
+    const struct app *app = tide_spec_check_app(L);
     const char *queue = luaL_checkstring(L, 2);
     const struct tide_declaration *list;
     size_t count = tide_bundle_declarations(app->bundle, &list);
@@ -313,17 +307,11 @@ static int spec_find(lua_State *L)
 void tide_spec_app_functions(lua_State *L, struct run *run)
 {
     static const luaL_Reg functions[] = {
-        {"spec_open", spec_open},
-        {"spec_consumes", spec_consumes},
-        {"spec_close", spec_close},
-        {"spec_call", spec_call},
-        {"spec_tick", spec_tick},
-        {"spec_in_flight", spec_in_flight},
-        {"spec_find", spec_find},
-        {"spec_start", spec_start},
-        {"spec_connect", spec_connect},
-        {"spec_hang_up", spec_hang_up},
-        {NULL, NULL},
+        {"spec_open", spec_open},           {"spec_consumes", spec_consumes},
+        {"spec_close", spec_close},         {"spec_call", spec_call},
+        {"spec_in_flight", spec_in_flight}, {"spec_find", spec_find},
+        {"spec_start", spec_start},         {"spec_connect", spec_connect},
+        {"spec_hang_up", spec_hang_up},     {NULL, NULL},
     };
 
     tide_spec_register(L, run, functions);

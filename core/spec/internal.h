@@ -7,6 +7,7 @@
 
 #include "bind/bundle.h"
 #include "engine/services.h"
+#include "loop/timer.h"
 #include "spec/spec.h"
 #include "spec/watchdog.h"
 
@@ -18,6 +19,7 @@ struct app {
     struct tide_http_server *server; /* NULL: it has no routes, or it is closed */
     int listen_fd, port;             /* -1, 0: none */
     struct tide_op *closing;         /* who waits for the end of it */
+    int64_t *due_ms;                 /* of its timers, by run->clock_ms */
 };
 
 struct run {
@@ -33,8 +35,10 @@ struct run {
     struct app *apps;
     struct tide_spec_counts *counts;
     struct tide_watchdog *watchdog;
-    int64_t ahead_ms;  /* how far the spec has moved the clock on */
-    bool has_database; /* `name` was made on the SQL server */
+    struct tide_timers timers; /* of the bundles and the spec */
+    int64_t clock_ms;          /* how far the spec has moved their clock on */
+    int64_t ahead_ms;          /* and the time of day */
+    bool has_database;         /* `name` was made on the SQL server */
     bool over, good;
 };
 
@@ -46,7 +50,13 @@ void tide_spec_backends_release(struct run *run);
 
 /* Each puts its functions into the table on top of the stack. */
 void tide_spec_app_functions(lua_State *L, struct run *run);
+void tide_spec_clock_functions(lua_State *L, struct run *run);
 void tide_spec_look_functions(lua_State *L, struct run *run);
+
+struct app *
+tide_spec_check_app(lua_State *L); /* the first argument of a function; raises when it is closed */
+/* Its timers wait for the clock from now on. */
+bool tide_spec_clock_start(struct app *app);
 
 /* Functions with the run as their upvalue. */
 void tide_spec_register(lua_State *L, struct run *run, const luaL_Reg *functions);

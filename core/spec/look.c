@@ -1,7 +1,6 @@
 /* What a spec sees of the backends beside what scripts do: messages where they lie, bytes as a source. */
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "bind/copy.h"
 #include "bind/native.h"
 #include "spec/internal.h"
@@ -90,16 +89,6 @@ static int spec_metrics(lua_State *L)
     return 1;
 }
 
-/* spec_advance(ms): moves the wall clock on, until the end of the run */
-static int spec_advance(lua_State *L)
-{
-    int64_t ms = (int64_t)luaL_checknumber(L, 1);
-
-    tide_spec_run_of(L)->ahead_ms += ms;
-    tide_clock_advance_ms(ms);
-    return 0;
-}
-
 /* spec_watch(name): the test, or the file, that has the whole time from now on */
 static int spec_watch(lua_State *L)
 {
@@ -110,13 +99,8 @@ static int spec_watch(lua_State *L)
 void tide_spec_look_functions(lua_State *L, struct run *run)
 {
     static const luaL_Reg functions[] = {
-        {"spec_queue", spec_queue},
-        {"spec_messages", spec_messages},
-        {"spec_source", spec_source},
-        {"spec_metrics", spec_metrics},
-        {"spec_advance", spec_advance},
-        {"spec_watch", spec_watch},
-        {NULL, NULL},
+        {"spec_queue", spec_queue},     {"spec_messages", spec_messages}, {"spec_source", spec_source},
+        {"spec_metrics", spec_metrics}, {"spec_watch", spec_watch},       {NULL, NULL},
     };
 
     tide_spec_register(L, run, functions);

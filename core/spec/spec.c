@@ -75,11 +75,15 @@ static bool open_run(struct run *run, struct tide_err *err)
     if (!make_directory(run, err))
         return false;
     snprintf(log, sizeof log, "%s/log", run->directory);
-    return open_log(run, log, err) && tide_spec_backends_make(run, err) &&
-           (run->watchdog = tide_watchdog_start(run->config->timeout_ms, log, err)) &&
-           (run->metrics = tide_metrics_map(-1, err)) &&
-           tide_services_open(&run->services, &run->settings, TIDE_WITH_ALL, &run->loop, &run->log,
-                              run->metrics, err);
+    if (!open_log(run, log, err) || !tide_spec_backends_make(run, err) ||
+        !(run->watchdog = tide_watchdog_start(run->config->timeout_ms, log, err)) ||
+        !(run->metrics = tide_metrics_map(-1, err)) ||
+        !tide_services_open(&run->services, &run->settings, TIDE_WITH_ALL, &run->loop, &run->log,
+                            run->metrics, err))
+        return false;
+    tide_timers_init(&run->timers);
+    run->services.timers = &run->timers;
+    return true;
 }
 
 static void close_run(struct run *run)
@@ -124,6 +128,7 @@ static bool load_spec(struct run *run, struct tide_err *err)
     L = tide_state_main(state);
     tide_state_native(state, L);
     tide_spec_app_functions(L, run);
+    tide_spec_clock_functions(L, run);
     tide_spec_look_functions(L, run);
     lua_pop(L, 1);
     tide_state_add_trusted(state, core_spec_lua);

@@ -189,7 +189,7 @@ describe("tide.bucket", function()
       local ids = {}
       for i = 1, 5 do
         ids[i] = put("x", { owner = "finder", name = "f" .. i, metadata = { state = i % 2 == 0 and "EVEN" or "ODD" } })
-        tide.spec.advance "1ms"                                    -- files of one millisecond have no order
+        tide.spec.clock:jump "1ms"                                    -- files of one millisecond have no order
       end
       local function names(options)
         options.where = options.where or { owner = "finder" }

@@ -215,7 +215,7 @@ describe("a message that waits #embedded", function()
 
   -- Moves the time on; a message that is due has been tried again when this returns. Tells how many wait for later.
   local function after(duration)
-    tide.spec.advance(duration)
+    tide.spec.clock:jump(duration)
     deliver "nothing" -- who looks for it finds what is due as well
     return app:queue("orders").delayed
   end

@@ -96,3 +96,116 @@ describe("tide.sleep", function()
     assert.same({ "a", "b" }, { step(), step() })
   end)
 end)
+
+-- What the bundle logged, as "event" or "event run", in order.
+local function told(name)
+  local list = {}
+  for _, line in ipairs(tide.spec.logged()) do
+    if line.bundle == name and line.handler then
+      list[#list + 1] = line.event
+    end
+  end
+  return list
+end
+
+describe("tide.spec.clock", function()
+  local clock = tide.spec.clock
+
+  it("runs timers that are due, each at its moment", function()
+    local app = tide.spec.bundle("timers", { source = [[
+      local from = tide.now()
+      local function tell(what)
+        return function() tide.log.info(("%s %d"):format(what, math.floor((tide.now() - from) / 60 + 0.5))) end
+      end
+      tide.every("2m", tell "even")
+      tide.every("3m", tell "third")
+      tide.route("GET /", function() return "" end)
+    ]] })
+    clock:advance "119s"
+    assert.same({}, told "timers")
+    clock:advance "1s"
+    assert.same({ "even 2" }, told "timers")
+    clock:advance "3m":advance "10s"
+    assert.same({ "even 2", "third 3", "even 4" }, told "timers")
+    app:close()
+    clock:advance "1h"
+    assert.equal(3, #told "timers")
+  end)
+
+  it("wakes those that sleep, in order, and waits for the work between", function()
+    local app = tide.spec.bundle("sleepers", { source = [[
+      tide.route("GET /{pause}", { timeout = "2h" }, function(req)
+        tide.log.info("in " .. req.params.pause)
+        for i = 1, 2 do
+          tide.sleep(req.params.pause)
+          assert(tide.sql.query "SELECT 1")
+          tide.log.info(req.params.pause .. " " .. i)
+        end
+        return ""
+      end)
+    ]] })
+    local from = tide.now()
+    tide.spec.together(function() app:get "/20m" end, function() app:get "/30m" end, function()
+      tide.spec.eventually(function() return #told "sleepers" == 2 end)
+      clock:advance "59m"
+      assert.same({ "20m 1", "30m 1", "20m 2" }, { unpack(told "sleepers", 3) })
+      clock:advance "1m"
+    end)
+    assert.equal("30m 2", told "sleepers"[6])
+    assert.is_true(tide.now() - from >= 3600)
+  end)
+
+  it("reaches through a request from bundle to bundle", function()
+    local slow = tide.spec.bundle("slow", { source = 'tide.route("GET /", function() tide.sleep "20s" return "at last" end)' })
+    local front = tide.spec.bundle("front", { settings = { url = slow.url }, source = [[
+      local slow = tide.upstream(tide.config { url = { "string" } }.url)
+      tide.every("10s", function() tide.log.info(assert(slow:get "/").body) end)
+    ]] })
+    clock:advance "29s"
+    assert.same({}, told "front")
+    clock:advance "1s"
+    assert.same({ "at last" }, told "front")
+    front:close()
+  end)
+
+  it("ends a handler at its timeout", function()
+    local app = tide.spec.bundle("late", { source = 'tide.route("GET /", { timeout = "5m" }, function() tide.log.info "in" tide.sleep "1h" end)' })
+    local status
+    tide.spec.together(function() status = app:get("/").status end, function()
+      tide.spec.eventually(function() return #told "late" == 1 end)
+      clock:advance "4m"
+      assert.is_nil(status)
+      clock:advance "1m"
+    end)
+    assert.equal(504, status)
+  end)
+
+  it("makes a message due that is to be tried again #embedded", function()
+    local app = tide.spec.bundle("again", { source = [[
+      local seen = 0
+      tide.queue("again", { text = "string" }):consume({ backoff = "10m", attempts = 3 }, function()
+        seen = seen + 1
+        tide.log.info("seen " .. seen)
+        return seen > 1 or tide.retry()
+      end)
+    ]] })
+    assert.equal("delayed", app:deliver("again", { text = "x" }))
+    clock:advance "15m"
+    tide.spec.eventually(function() return #told "again" == 2 end)
+  end)
+
+  it("moves the time of day alone in a jump", function()
+    local app = tide.spec.bundle("jumped", { source = 'tide.every("1s", function() tide.log.info "run" end)' })
+    local from = tide.now()
+    clock:jump "1h"
+    assert.is_true(tide.now() - from >= 3600)
+    assert.same({}, told "jumped")
+    app:close()
+  end)
+
+  it("names a wrong argument", function()
+    local good, why = pcall(clock.advance, clock, 5)
+    assert.is_false(good)
+    assert.matches("tide.Clock:advance: 'duration' must be a duration", why, 1, true)
+  end)
+end)

@@ -2,7 +2,7 @@
 local native, load = ...
 
 local cjson = native.cjson
-local app, mailbox, settle = load "app", load "mailbox", load "settle"
+local app, clock, mailbox, settle = load "app", load "clock", load "mailbox", load "settle"
 local spec = {}
 
 -- Writes the files of a bundle given as text; returns its directory.
@@ -101,10 +101,7 @@ function spec.new(directory, maildir)
     return tonumber(value)
   end
 
-  -- Moves the time of day on, as "15s", until the end of the file: for what waits for its age, a delay or an expiry.
-  function self.api.advance(duration)
-    native.spec_advance(duration)
-  end
+  self.api.clock = clock.new()
 
   -- Waits until f returns something, and returns that; raises after a minute.
   self.api.eventually = settle
@@ -129,7 +126,7 @@ function spec.new(directory, maildir)
   -- A WAV file: a tone of `seconds`, mono, 16 bit, 44100 Hz.
   self.api.wav = load "wav"
 
-  load("api").define("spec", { ["tide.spec"] = self.api, ["tide.App"] = app.class })
+  load("api").define("spec", { ["tide.spec"] = self.api, ["tide.App"] = app.class, ["tide.Clock"] = clock.class })
   return self
 end
 

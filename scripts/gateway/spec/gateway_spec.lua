@@ -207,10 +207,10 @@ describe("gateway", function()
 
     it("is sent by the relay when it is 15 s old, once", function()
       local id = kept_back()
-      tide.spec.advance "12s"
+      tide.spec.clock:jump "12s"
       app:tick()
       assert.equal(0, sent(id))
-      tide.spec.advance "4s"
+      tide.spec.clock:jump "4s"
       app:tick()
       app:tick()
       assert.equal(1, sent(id))
@@ -219,16 +219,16 @@ describe("gateway", function()
 
     it("sends a job again that gives no sign of life, each time after twice as long, and not for ever", function()
       local id = upload(anna):json().job
-      tide.spec.advance "590s"
+      tide.spec.clock:jump "590s"
       app:tick()
       assert.equal(1, sent(id))
       for resent, silence in ipairs { "11s", "20m", "40m", "80m", "160m" } do
-        tide.spec.advance(silence)
+        tide.spec.clock:jump(silence)
         app:tick()
         app:tick()
         assert.equal(1 + resent, sent(id))
       end
-      tide.spec.advance "12h"
+      tide.spec.clock:jump "12h"
       app:tick()
       assert.same({ 6, "QUEUED" }, { sent(id), describe_job(id, anna).state })
     end)
@@ -236,13 +236,13 @@ describe("gateway", function()
     it("leaves a job alone that goes on or has ended, or whose owner nobody knows", function()
       local live, ended, nobodys = upload(anna):json().job, upload(anna):json().job,
         app:put("videos", VIDEO, { name = "clip.mp4", metadata = { state = "QUEUED" } })
-      tide.spec.advance "599s"
+      tide.spec.clock:jump "599s"
       assert(videos:annotate(live, { state = "PROGRESSING", alive = tide.now() }))
       assert(videos:annotate(ended, { state = "ERROR" }))
-      tide.spec.advance "2s"
+      tide.spec.clock:jump "2s"
       app:tick()
       assert.same({ 1, 1, 0 }, { sent(live), sent(ended), sent(nobodys) })
-      tide.spec.advance "600s"
+      tide.spec.clock:jump "600s"
       app:tick()
       assert.same({ 2, 1, 0 }, { sent(live), sent(ended), sent(nobodys) })
       assert.equal("PROGRESSING", describe_job(live, anna).state)
@@ -261,7 +261,7 @@ describe("gateway", function()
     it("doesn't turn a job back that has gone on", function()
       local id = kept_back()
       assert(videos:annotate(id, { state = "COMPLETE" }))
-      tide.spec.advance "16s"
+      tide.spec.clock:jump "16s"
       app:tick()
       assert.same({ 0, "COMPLETE" }, { sent(id), describe_job(id, anna).state })
     end)

@@ -62,7 +62,7 @@ describe("notification", function()
     assert(mp3s:annotate(fid, { mailing = ("%d another"):format(tide.now() + 20) }))
     assert.equal("delayed", deliver(fid))
     assert.equal(0, #mails_about(fid))
-    tide.spec.advance "21s"
+    tide.spec.clock:jump "21s"
     assert.equal("done", deliver(fid))
     assert.equal(1, #mails_about(fid))
     assert.is_nil(mp3s:open(fid).metadata.mailing)
@@ -77,7 +77,7 @@ describe("notification", function()
       local counts = app:queue "mp3"
       return counts.ready + counts.leased == 0
     end)
-    tide.spec.advance "60s" -- those that found it claimed come again
+    tide.spec.clock:jump "60s" -- those that found it claimed come again
     tide.spec.eventually(function()
       local counts = app:queue "mp3"
       return counts.ready + counts.leased + counts.delayed == 0

@@ -61,10 +61,36 @@ assert.equal("hello", app:get("/hello").body)]],
     params = { { name = "series", type = "string", optional = true, doc = [[as `name{label="value"}`]] } },
     returns = { { name = "metrics", type = "any", lua = "string|number" } },
   },
+  { name = "tide.spec.clock", type = "tide.Clock", doc = "The clock of the bundles and of the spec itself." },
   {
-    name = "tide.spec.advance",
-    doc = "Moves the time of day on until the end of the file: for what waits for its age, a delay or an expiry.",
+    name = "tide.Clock",
+    doc = [[
+Time passes in a spec as it does elsewhere, and the clock can be moved on. It covers `tide.sleep`, `tide.every` (whose handlers run in a
+spec by this clock and `app:tick` alone), the `timeout` of handlers, the time of day (`tide.now`, ages, expiries), and by that the delays
+and backoffs of the embedded queue, which gives out what is due within a second. It doesn't cover work: requests, queries, files and media
+jobs run in real time, with their own timeouts, and so do the delays of a broker.]],
+    fields = {},
+  },
+  {
+    name = "tide.Clock:advance",
+    doc = [[
+Moves it on, and runs what becomes due on the way, each at its moment: wakes those that sleep, runs timers, ends handlers past their
+`timeout`. Before each step, and at the end, it waits until every request, message and timer in flight is over or sleeps. Raises what
+it waits for when that takes a minute. The time of day moves as much.]],
+    waits = true,
     params = { { name = "duration", type = "duration" } },
+    returns = { { name = "clock", type = "tide.Clock" } },
+    example = [[
+tide.spec.clock:advance "30s"
+assert.equal(3, #tide.spec.logged "swept")                           -- by tide.every("10s", ...)]],
+  },
+  {
+    name = "tide.Clock:jump",
+    doc = [[
+Moves the time of day alone on, until the end of the file, as if the machine had slept: no timer runs and no sleep ends. For what waits
+for its age, a delay or an expiry.]],
+    params = { { name = "duration", type = "duration" } },
+    returns = { { name = "clock", type = "tide.Clock" } },
   },
   {
     name = "tide.spec.eventually",
