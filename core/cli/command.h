@@ -69,6 +69,7 @@ int tide_cli_run(struct tide_cli *cli);
 int tide_cli_check(struct tide_cli *cli);
 int tide_cli_routes(struct tide_cli *cli);
 int tide_cli_reload(struct tide_cli *cli);
+int tide_cli_status(struct tide_cli *cli);
 int tide_cli_migrate(struct tide_cli *cli);
 int tide_cli_convert(struct tide_cli *cli);
 int tide_cli_user(struct tide_cli *cli);

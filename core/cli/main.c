@@ -15,6 +15,11 @@ static const struct tide_option run_options[] = {
 
 static const struct tide_option routes_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
 
+static const struct tide_option reload_options[] = {
+    {"wait", 0, NULL, "until requests and messages on generations before have ended, too"}, {0}};
+
+static const struct tide_option status_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
+
 static const struct tide_option migrate_options[] = {
     {"check", 0, NULL, "only tell which are pending; 1 when any is"}, {0}};
 
@@ -66,10 +71,12 @@ static const struct tide_command commands[] = {
     {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
      routes_options, tide_settings_options, tide_cli_routes},
     {"reload", "[BUNDLE]", 0, 1, "have a running engine read its bundles again",
-     "Waits until all workers run the new generation, and prints it beside the old one. When one worker "
-     "can't\n"
-     "load it all keep the old one: prints why, and exits with 1.\n",
-     NULL, tide_settings_options, tide_cli_reload},
+     "Returns when all workers run the new generation, and prints it beside the old one with the files that\n"
+     "differ. When one worker can't load it all keep the old one: prints why, and exits with 1.\n",
+     reload_options, tide_settings_options, tide_cli_reload},
+    {"status", "", 0, 0, "show a running engine's workers, and its bundles with their generations",
+     "Exits with 0 when the engine is ready, else with 1.\n", status_options, tide_settings_options,
+     tide_cli_status},
     {"migrate", "", 0, 0, "apply the bundles' schema files that the database has not had yet", NULL,
      migrate_options, tide_settings_options, tide_cli_migrate},
     {"test", "[FILE|DIRECTORY|BUNDLE]...", 0, 1000, "run specs (busted) inside the engine, on fresh backends",

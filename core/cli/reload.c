@@ -1,52 +1,32 @@
-/* tidemill reload: asks a running engine by its admin listener. */
+/* tidemill reload: has a running engine read its bundles again. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "cli/admin.h"
 #include "cli/command.h"
-#include "engine/services.h"
-#include "http/client.h"
 
-#define LONGEST_MS 600000 /* a load may take 10 s of CPU in each worker */
+#define POLL_US 100000
+#define SLACK_MS 60000 /* what is told to end when drain_timeout is over has so long for it */
 
-struct call {
-    int status; /* 0: none came */
-    struct tide_buf body;
-    struct tide_err err;
-};
-
-static void on_done(void *arg, const struct tide_fetch_response *response, const struct tide_err *err)
+static void show_change(const json_t *one)
 {
-    struct call *call = arg;
+    const char *change, *file;
 
-    if (!response) {
-        call->err = *err;
-        return;
-    }
-    call->status = response->status;
-    tide_buf_append(&call->body, response->body, response->body_len);
-}
-
-static void post(uv_loop_t *loop, const char *url, struct call *call)
-{
-    struct tide_fetch_request request = {
-        .method = "POST", .url = url, .timeout_ms = LONGEST_MS, .on_done = on_done, .arg = call};
-    struct tide_http_client *client = tide_http_client_new(loop, NULL, &call->err);
-
-    if (!client)
-        return;
-    if (tide_fetch_start(client, &request, &call->err))
-        while (tide_http_client_pending(client) > 0)
-            uv_run(loop, UV_RUN_ONCE);
-    tide_http_client_free(client);
+    if (json_unpack((json_t *)one, "{s:s,s:s}", "change", &change, "file", &file) == 0)
+        printf("  %s %s\n", change, file);
 }
 
 static void show(const json_t *bundle)
 {
     const char *name = "", *generation = "", *outcome = "", *before = "", *report = "";
+    const json_t *changes = NULL;
 
-    json_unpack((json_t *)bundle, "{s:s,s:s,s:{s:s,s?:s,s?:s}}", "name", &name, "generation", &generation,
-                "reload", "outcome", &outcome, "before", &before, "report", &report);
+    json_unpack((json_t *)bundle, "{s:s,s:s,s:{s:s,s?:s,s?:s,s?:o}}", "name", &name, "generation",
+                &generation, "reload", "outcome", &outcome, "before", &before, "report", &report, "changes",
+                &changes);
     if (strcmp(outcome, "reloaded") == 0)
         printf("%s: %s -> %s\n", name, before, generation);
     else if (strcmp(outcome, "refused") == 0)
@@ -54,49 +34,64 @@ static void show(const json_t *bundle)
                *report && report[strlen(report) - 1] != '\n' ? "\n" : "");
     else
         printf("%s: %s unchanged\n", name, generation);
+    for (size_t i = 0; i < json_array_size(changes); i++)
+        show_change(json_array_get(changes, i));
 }
 
-static int tell(const struct call *call, const char *address)
-{
-    json_error_t wrong;
-    json_t *answer;
+/* ---- --wait ---- */
 
-    if (call->status == 0)
-        return tide_cli_fail("%s; listen.admin is where the running engine is asked", call->err.message);
-    answer = json_loadb(call->body.data ? call->body.data : "", call->body.len, 0, &wrong);
-    if (call->status != 200 && call->status != 422) {
-        int code = tide_cli_fail("%s: %s", address,
-                                 answer && json_is_string(json_object_get(answer, "detail"))
-                                     ? json_string_value(json_object_get(answer, "detail"))
-                                     : "this is no tidemill's admin listener");
-        json_decref(answer);
-        return code;
+static bool is_drained(const json_t *bundles, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(bundles); i++) {
+        const json_t *bundle = json_array_get(bundles, i);
+
+        if (name && strcmp(json_string_value(json_object_get(bundle, "name")), name) != 0)
+            continue;
+        if (tide_admin_retired(bundle) > 0)
+            return false;
     }
+    return true;
+}
+
+static int wait_drained(const struct tide_settings *settings, const char *name)
+{
+    int64_t end = tide_clock_monotonic_ms() + settings->drain_timeout_ms + SLACK_MS;
+    int status;
+
+    for (;;) {
+        json_t *bundles = tide_admin_ask(settings, "GET", "/-/bundles", &status);
+        bool drained = bundles && is_drained(bundles, name);
+
+        json_decref(bundles);
+        if (!bundles)
+            return TIDE_EXIT_FAILED;
+        if (drained)
+            return TIDE_EXIT_GOOD;
+        if (tide_clock_monotonic_ms() > end)
+            return tide_cli_fail("generations before are still busy");
+        usleep(POLL_US);
+    }
+}
+
+/* ---- the command ---- */
+
+static int reload(const struct tide_cli *cli, const struct tide_settings *settings)
+{
+    const char *name = cli->argc > 0 ? cli->argv[0] : NULL;
+    char path[256];
+    json_t *answer;
+    int status;
+
+    snprintf(path, sizeof path, "/-/reload%s%s", name ? "?bundle=" : "", name ? name : "");
+    answer = tide_admin_ask(settings, "POST", path, &status);
+    if (!answer)
+        return TIDE_EXIT_FAILED;
     for (size_t i = 0; i < json_array_size(answer); i++)
         show(json_array_get(answer, i));
     json_decref(answer);
-    return call->status == 200 ? TIDE_EXIT_GOOD : TIDE_EXIT_FAILED;
-}
-
-static int reload(const char *address, const char *bundle)
-{
-    struct call call = {0};
-    struct tide_log log;
-    uv_loop_t loop;
-    char url[512];
-    int code;
-
-    tide_cli_log(&log);
-    uv_loop_init(&loop);
-    tide_buf_init(&call.body, 1 << 20);
-    tide_err_set(&call.err, TIDE_ERR_UNAVAILABLE, true, "%s: no answer", address);
-    snprintf(url, sizeof url, "http://%s/-/reload%s%s", address, bundle ? "?bundle=" : "",
-             bundle ? bundle : "");
-    post(&loop, url, &call);
-    tide_services_close_loop(&loop, &log);
-    code = tell(&call, address);
-    tide_buf_release(&call.body);
-    return code;
+    if (status != 200)
+        return TIDE_EXIT_FAILED;
+    return tide_cli_value(cli, "wait") ? wait_drained(settings, name) : TIDE_EXIT_GOOD;
 }
 
 int tide_cli_reload(struct tide_cli *cli)
@@ -108,10 +103,8 @@ int tide_cli_reload(struct tide_cli *cli)
         return TIDE_EXIT_FAILED;
     if (cli->argc > 0 && !tide_settings_bundle(&settings, cli->argv[0]))
         code = tide_cli_fail("there is no bundle '%s' in the settings", cli->argv[0]);
-    else if (!settings.admin)
-        code = tide_cli_fail("listen.admin is off: send SIGHUP to the engine instead");
     else
-        code = reload(settings.admin, cli->argc > 0 ? cli->argv[0] : NULL);
+        code = reload(cli, &settings);
     tide_settings_release(&settings);
     return code;
 }

@@ -6,10 +6,12 @@
  *                          "missing BACKEND WHY", "answers BACKEND"; "alive", every
  *                          TIDE_CONTROL_BEAT_MS: its loop turns
  *                          "agrees NAME GENERATION"; "| line of a report", "refuses NAME GENERATION";
- *                          "bundle NAME GENERATION" again when that runs
+ *                          "bundle NAME GENERATION" again when that runs;
+ *                          "retired NAME COUNT": generations before it that are still busy
  *   supervisor -> worker   "drain", "finish" (nothing is in flight anywhere);
- *                          "prepare NAME GENERATION" with its content (script/content.h), "swap NAME
- * GENERATION", "forget NAME" Its end tells each side that the other one is gone.
+ *                          "prepare NAME GENERATION" with its content (script/content.h),
+ *                          "swap NAME GENERATION", "forget NAME"
+ * Its end tells each side that the other one is gone.
  */
 #ifndef TIDE_ENGINE_CONTROL_H
 #define TIDE_ENGINE_CONTROL_H

@@ -8,14 +8,15 @@
 #include "engine/supervisor_internal.h"
 
 #define MAX_REPORT 65536
+#define MAX_CHANGES 16384
 
 struct reloaded {
-    struct tide_reload_bundle told;           /* told.report points into report */
+    struct tide_reload_bundle told;           /* its texts are filled in when it is asked for */
     struct tide_content *current, *candidate; /* candidate: the workers are asked about it; NULL: none */
     bool swapping; /* all agreed: the candidate is the current one, and is waited for */
     bool wanted;   /* read it again when this one is over */
     char refused[TIDE_GENERATION_LEN];
-    struct tide_buf report;
+    struct tide_buf report, changes;
 };
 
 struct tide_reload {
@@ -51,6 +52,7 @@ struct tide_reload *tide_reload_new(struct tide_supervisor *supervisor, struct t
         struct reloaded *bundle = &reload->bundles[reload->count];
 
         tide_buf_init(&bundle->report, MAX_REPORT);
+        tide_buf_init(&bundle->changes, MAX_CHANGES);
         bundle->current = read_bundle(reload, reload->count, err);
         if (!bundle->current) {
             tide_reload_free(reload);
@@ -68,6 +70,7 @@ void tide_reload_free(struct tide_reload *reload)
         tide_content_free(reload->bundles[i].current);
         tide_content_free(reload->bundles[i].candidate);
         tide_buf_release(&reload->bundles[i].report);
+        tide_buf_release(&reload->bundles[i].changes);
     }
     free(reload->bundles);
     free(reload);
@@ -79,6 +82,7 @@ const struct tide_reload_bundle *tide_reload_bundle(const struct tide_reload *re
 
     bundle->told.current = bundle->current;
     bundle->told.report = bundle->report.data ? bundle->report.data : "";
+    bundle->told.changes = bundle->changes.data ? bundle->changes.data : "";
     return &bundle->told;
 }
 
@@ -102,15 +106,21 @@ bool tide_reload_is_settled(const struct tide_reload *reload)
 
 /* ---- the end of one ---- */
 
+const char *tide_reload_outcome_name(enum tide_reload_outcome outcome)
+{
+    static const char *const names[] = {"none", "unchanged", "reloaded", "refused"};
+
+    return names[outcome];
+}
+
 static void count_outcome(const struct tide_reload *reload, size_t index)
 {
-    static const char *const names[] = {"", "unchanged", "done", "refused"};
     struct tide_metrics *metrics = reload->supervisor->metrics;
     const struct tide_reload_bundle *told = &reload->bundles[index].told;
     char label[160];
 
     snprintf(label, sizeof label, "bundle=\"%s\",outcome=\"%s\"", settings_of(reload, index)->name,
-             names[told->outcome]);
+             tide_reload_outcome_name(told->outcome));
     tide_metric_add(tide_metrics_get(metrics, TIDE_METRIC_COUNTER, "tidemill_reloads_total", label,
                                      "Reloads by how they ended."),
                     1);
@@ -204,11 +214,19 @@ static void see_swapped(struct tide_reload *reload, size_t index)
     settle(reload, index, TIDE_RELOAD_DONE);
 }
 
+static void note_change(void *arg, enum tide_content_change change, const char *path)
+{
+    static const char *const words[] = {"added", "changed", "removed"};
+
+    tide_buf_printf(arg, "%s %s\n", words[change], path);
+}
+
 static void swap(struct tide_reload *reload, size_t index)
 {
     struct tide_supervisor *supervisor = reload->supervisor;
     struct reloaded *bundle = &reload->bundles[index];
 
+    tide_content_compare(bundle->current, bundle->candidate, note_change, &bundle->changes);
     tide_content_free(bundle->current);
     bundle->current = bundle->candidate;
     bundle->candidate = NULL;
@@ -280,6 +298,7 @@ void tide_reload_start(struct tide_reload *reload, size_t index, bool again)
         return;
     }
     memcpy(bundle->told.before, tide_content_generation(bundle->current), sizeof bundle->told.before);
+    tide_buf_reset(&bundle->changes);
     if (!found) {
         fail_to_read(reload, index, &err);
     } else if (is(found, tide_content_generation(bundle->current))) {
@@ -339,6 +358,8 @@ bool tide_reload_hear(struct tide_reload *reload, struct tide_child *child, cons
         on_agreement(reload, child, index, generation);
     } else if (strcmp(word, "refuses") == 0) {
         on_refusal(reload, child, index, generation);
+    } else if (strcmp(word, "retired") == 0) {
+        child->retired[index] = (unsigned)strtoul(generation, NULL, 10);
     } else {
         return false;
     }

@@ -24,11 +24,15 @@ struct tide_reload_bundle {
     char before[TIDE_GENERATION_LEN]; /* what ran before it */
     int64_t at_ms;                    /* when it was over: time of day; 0: there was none */
     const char *report;               /* why it was refused, for the author; "" */
+    const char *changes;              /* files that differ from `before`, a line each: "changed PATH"; "" */
 };
 
 /* Reads all bundles of the settings for the first time. NULL: err. */
 struct tide_reload *tide_reload_new(struct tide_supervisor *supervisor, struct tide_err *err);
 void tide_reload_free(struct tide_reload *reload);
+
+/* "reloaded", "refused", ... */
+const char *tide_reload_outcome_name(enum tide_reload_outcome outcome);
 
 /* index: of settings->bundles. */
 const struct tide_reload_bundle *tide_reload_bundle(const struct tide_reload *reload, size_t index);

@@ -7,10 +7,6 @@
 
 #include "base/clock.h"
 
-#define MAX_BODY (16 << 20)
-
-static const char *const state_names[] = {"starting", "ready", "draining", "dead"};
-
 void tide_admin_respond(struct tide_http_request *request, int status, const char *type,
                         const struct tide_buf *body)
 {
@@ -33,102 +29,28 @@ static void answer_health(struct tide_http_request *request)
     tide_buf_release(&body);
 }
 
-/* why: its first line is told; may be "". */
-static void put_missing(struct tide_buf *missing, const char *what, const char *why)
-{
-    char text[64 + TIDE_HEALTH_PROBLEM_LEN];
-
-    snprintf(text, sizeof text, "%s%s%.*s", what, *why ? ": " : "", (int)strcspn(why, "\n"), why);
-    tide_buf_puts(missing, missing->len ? "," : "");
-    tide_buf_json(missing, text, strlen(text));
-}
-
-/* All workers must be there: one that is missing leaves connections waiting in its sockets until it is
- * replaced. */
-static void put_missing_workers(const struct tide_supervisor *supervisor, struct tide_buf *missing)
-{
-    char name[48];
-
-    for (unsigned i = 0; i < supervisor->child_count; i++) {
-        const struct tide_child *child = &supervisor->children[i];
-
-        snprintf(name, sizeof name, "worker %u: %s", i, state_names[child->state]);
-        if (tide_child_is_silent(child))
-            snprintf(name, sizeof name, "worker %u: it does not answer", i);
-        if (child->state != TIDE_WORKER_READY || tide_child_is_silent(child))
-            put_missing(missing, name, child->failed && child->report.data ? child->report.data : "");
-    }
-}
-
-/* In the words of the first worker that it does not answer. */
-static const char *problem_of(const struct tide_supervisor *supervisor, int backend)
-{
-    for (unsigned i = 0; i < supervisor->child_count; i++)
-        if (supervisor->children[i].problems[backend][0])
-            return supervisor->children[i].problems[backend];
-    return NULL;
-}
-
-static unsigned count_ready(const struct tide_supervisor *supervisor)
-{
-    unsigned ready = 0;
-
-    for (unsigned i = 0; i < supervisor->child_count; i++)
-        ready += supervisor->children[i].state == TIDE_WORKER_READY &&
-                 !tide_child_is_silent(&supervisor->children[i]);
-    return ready;
-}
-
 static void answer_ready(const struct tide_supervisor *supervisor, struct tide_http_request *request)
 {
-    struct tide_buf body, missing;
+    struct tide_buf body;
+    bool ready;
 
-    tide_buf_init(&body, 1 << 20);
-    tide_buf_init(&missing, 1 << 19);
-    if (supervisor->state == TIDE_SUPERVISOR_STOPPING)
-        put_missing(&missing, "engine", "stopping");
-    put_missing_workers(supervisor, &missing);
-    for (int i = 0; i < TIDE_BACKENDS; i++)
-        if (problem_of(supervisor, i))
-            put_missing(&missing, tide_backend_names[i], problem_of(supervisor, i));
-    tide_buf_printf(&body, "{\"ready\":%s,\"workers\":%u,\"ready_workers\":%u,\"missing\":[%s]}\n",
-                    missing.len ? "false" : "true", supervisor->child_count, count_ready(supervisor),
-                    missing.len ? missing.data : "");
-    tide_admin_respond(request, missing.len ? 503 : 200, "application/json", &body);
-    tide_buf_release(&missing);
+    tide_buf_init(&body, TIDE_ADMIN_BODY);
+    tide_buf_putc(&body, '{');
+    ready = tide_status_put_readiness(supervisor, &body);
+    tide_buf_printf(&body, ",\"workers\":%u,\"ready_workers\":%u}\n", supervisor->child_count,
+                    tide_status_ready_workers(supervisor));
+    tide_admin_respond(request, ready ? 200 : 503, "application/json", &body);
     tide_buf_release(&body);
 }
 
-static void put_listen(const struct tide_supervisor *supervisor, const char *bundle, struct tide_buf *body)
+static void answer_document(const struct tide_supervisor *supervisor, struct tide_http_request *request,
+                            void (*put)(const struct tide_supervisor *supervisor, struct tide_buf *body))
 {
-    for (size_t i = 0; i < supervisor->listener_count; i++)
-        if (strcmp(supervisor->listeners[i].bundle, bundle) == 0)
-            tide_buf_printf(body, ",\"listen\":\"%s:%d\"", supervisor->listeners[i].host,
-                            supervisor->listeners[i].port);
-}
-
-static void answer_bundles(const struct tide_supervisor *supervisor, struct tide_http_request *request)
-{
-    const struct tide_settings *settings = supervisor->settings;
     struct tide_buf body;
 
-    tide_buf_init(&body, 1 << 20);
-    tide_buf_putc(&body, '[');
-    for (size_t i = 0; i < settings->bundle_count; i++) {
-        tide_buf_printf(&body, "%s{\"name\":\"%s\",\"directory\":", i ? "," : "", settings->bundles[i].name);
-        tide_buf_json(&body, settings->bundles[i].directory, strlen(settings->bundles[i].directory));
-        put_listen(supervisor, settings->bundles[i].name, &body);
-        tide_buf_putc(&body, ',');
-        tide_supervisor_reload_put(supervisor, i, &body);
-        tide_buf_puts(&body, ",\"workers\":[");
-        for (unsigned k = 0; k < supervisor->child_count; k++) {
-            const struct tide_child *child = &supervisor->children[k];
-            tide_buf_printf(&body, "%s{\"worker\":%u,\"pid\":%d,\"state\":\"%s\",\"generation\":\"%s\"}",
-                            k ? "," : "", k, child->pid, state_names[child->state], child->generations[i]);
-        }
-        tide_buf_puts(&body, "]}");
-    }
-    tide_buf_puts(&body, "]\n");
+    tide_buf_init(&body, TIDE_ADMIN_BODY);
+    put(supervisor, &body);
+    tide_buf_putc(&body, '\n');
     tide_admin_respond(request, 200, "application/json", &body);
     tide_buf_release(&body);
 }
@@ -161,7 +83,7 @@ static void update_gauges(struct tide_supervisor *supervisor)
 {
     static const char memory_help[] = "Resident memory in bytes.";
     char label[48];
-    unsigned ready = count_ready(supervisor);
+    unsigned ready = tide_status_ready_workers(supervisor);
 
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         const struct tide_child *child = &supervisor->children[i];
@@ -188,7 +110,7 @@ static void answer_metrics(struct tide_supervisor *supervisor, struct tide_http_
     slabs[0] = supervisor->metrics;
     for (unsigned i = 0; i < supervisor->child_count; i++)
         slabs[1 + i] = supervisor->children[i].slab;
-    tide_buf_init(&body, MAX_BODY);
+    tide_buf_init(&body, TIDE_ADMIN_BODY);
     tide_metrics_render(slabs, 1 + supervisor->child_count, &body);
     tide_admin_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
     tide_buf_release(&body);
@@ -212,10 +134,13 @@ static void on_request(void *arg, struct tide_http_request *request)
     else if (strcmp(path, "/metrics") == 0)
         answer_metrics(arg, request);
     else if (strcmp(path, "/-/bundles") == 0)
-        answer_bundles(arg, request);
+        answer_document(arg, request, tide_status_put_bundles);
+    else if (strcmp(path, "/-/status") == 0)
+        answer_document(arg, request, tide_status_put);
     else
-        tide_http_respond_problem(request, 404,
-                                  "known are /healthz, /readyz, /metrics, /-/bundles and /-/reload", NULL, 0);
+        tide_http_respond_problem(
+            request, 404, "known are /healthz, /readyz, /metrics, /-/bundles, /-/status and /-/reload", NULL,
+            0);
 }
 
 static void on_end(void *arg, struct tide_http_request *request)

@@ -31,11 +31,12 @@ bool tide_child_init(struct tide_supervisor *supervisor, struct tide_child *chil
     child->respawn.data = child;
     child->generations = calloc(supervisor->settings->bundle_count + 1, sizeof *child->generations);
     child->asked = calloc(supervisor->settings->bundle_count + 1, sizeof *child->asked);
+    child->retired = calloc(supervisor->settings->bundle_count + 1, sizeof *child->retired);
     child->slab_fd = memfd_create("tidemill-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (child->slab_fd < 0)
         return tide_err_errno(err, errno, "memfd_create");
     child->slab = tide_metrics_map(child->slab_fd, err);
-    return (child->slab && child->generations && child->asked) ||
+    return (child->slab && child->generations && child->asked && child->retired) ||
            tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
 }
 
@@ -48,6 +49,7 @@ void tide_child_release(struct tide_child *child)
     tide_buf_release(&child->report);
     free(child->generations);
     free(child->asked);
+    free(child->retired);
 }
 
 /* ---- what it says ---- */
@@ -149,6 +151,7 @@ static void on_gone(struct tide_child *child)
     struct tide_supervisor *supervisor = child->supervisor;
 
     child->state = TIDE_WORKER_DEAD;
+    memset(child->retired, 0, supervisor->settings->bundle_count * sizeof *child->retired);
     if (child->failed && supervisor->state == TIDE_SUPERVISOR_RUNNING)
         tide_log_event(&supervisor->log, TIDE_LOG_ERROR, "worker can't start",
                        tide_log_int("worker", child->index),

@@ -44,6 +44,7 @@ struct tide_child {
     struct tide_buf report;
     char (*generations)[TIDE_GENERATION_LEN]; /* of settings->bundles, as told */
     bool *asked; /* of settings->bundles: it loads a generation and has not said whether it can run it */
+    unsigned *retired; /* of settings->bundles: generations before that are still busy, as told */
     char problems[TIDE_BACKENDS][TIDE_HEALTH_PROBLEM_LEN]; /* as told; "": it answers */
 };
 
@@ -109,11 +110,20 @@ void tide_supervisor_reload_dismiss(struct tide_supervisor *supervisor,
                                     const struct tide_http_request *request);
 /* A bundle's reload is over: answers those who wait, when nothing else goes on. */
 void tide_supervisor_reload_over(struct tide_supervisor *supervisor);
-/* A bundle's last reload as JSON: "outcome":...,"before":...,"generation":...,"report":... */
+/* A bundle's generation and last reload as members of a JSON object. */
 void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t index,
                                 struct tide_buf *body);
 
+/* supervisor_status.c: what is told of the engine, as JSON. */
+unsigned tide_status_ready_workers(const struct tide_supervisor *supervisor);
+/* For /readyz; whether it is ready. */
+bool tide_status_put_readiness(const struct tide_supervisor *supervisor, struct tide_buf *body);
+/* For /-/bundles and /-/status. */
+void tide_status_put_bundles(const struct tide_supervisor *supervisor, struct tide_buf *body);
+void tide_status_put(const struct tide_supervisor *supervisor, struct tide_buf *body);
+
 /* supervisor_admin.c */
+#define TIDE_ADMIN_BODY (16 << 20) /* bytes of an answer, at most */
 bool tide_admin_start(struct tide_supervisor *supervisor, struct tide_err *err);
 void tide_admin_respond(struct tide_http_request *request, int status, const char *type,
                         const struct tide_buf *body);

@@ -47,19 +47,36 @@ void tide_supervisor_reload_all(struct tide_supervisor *supervisor)
 
 /* ---- requests ---- */
 
+/* "changed PATH" lines as [{"change":"changed","file":PATH}, ...] */
+static void put_changes(const char *changes, struct tide_buf *body)
+{
+    const char *separator = ",\"changes\":[";
+
+    for (const char *end, *path; *changes; changes = end + 1, separator = ",") {
+        end = changes + strcspn(changes, "\n");
+        path = changes + strcspn(changes, " ") + 1;
+        tide_buf_printf(body, "%s{\"change\":\"%.*s\",\"file\":", separator, (int)(path - 1 - changes),
+                        changes);
+        tide_buf_json(body, path, (size_t)(end - path));
+        tide_buf_putc(body, '}');
+    }
+    tide_buf_putc(body, ']');
+}
+
 void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t index, struct tide_buf *body)
 {
-    static const char *const outcomes[] = {"none", "unchanged", "reloaded", "refused"};
     const struct tide_reload_bundle *bundle = tide_reload_bundle(supervisor->reload, index);
 
     tide_buf_printf(body, "\"generation\":\"%s\",\"reload\":{\"outcome\":\"%s\"",
-                    tide_content_generation(bundle->current), outcomes[bundle->outcome]);
+                    tide_content_generation(bundle->current), tide_reload_outcome_name(bundle->outcome));
     if (bundle->at_ms)
         tide_buf_printf(body, ",\"at\":%.3f,\"before\":\"%s\"", (double)bundle->at_ms / 1000, bundle->before);
     if (*bundle->report) {
         tide_buf_puts(body, ",\"report\":");
         tide_buf_json(body, bundle->report, strlen(bundle->report));
     }
+    if (*bundle->changes)
+        put_changes(bundle->changes, body);
     tide_buf_putc(body, '}');
 }
 
@@ -69,7 +86,7 @@ static void answer(const struct tide_supervisor *supervisor, struct tide_http_re
     struct tide_buf body;
     bool refused = false, all = index == settings->bundle_count;
 
-    tide_buf_init(&body, 1 << 20);
+    tide_buf_init(&body, TIDE_ADMIN_BODY);
     tide_buf_putc(&body, '[');
     for (size_t i = 0; i < settings->bundle_count; i++) {
         if (!all && i != index)

@@ -74,7 +74,17 @@ static void log_lingering(const struct worker *worker, const struct tide_bundle 
                    tide_log_int("drain_timeout_ms", worker->settings.drain_timeout_ms));
 }
 
-/* What is left of the list. */
+static void tell_retired(struct hosted *hosted)
+{
+    char count[16];
+    unsigned busy = 0;
+
+    for (const struct retired *one = hosted->retired; one; one = one->next)
+        busy += tide_bundle_in_flight(one->bundle) > 0;
+    snprintf(count, sizeof count, "%u", busy);
+    tide_worker_say(hosted, "retired", count);
+}
+
 static void look_at(struct worker *worker, struct hosted *hosted)
 {
     struct retired **link = &hosted->retired, *one;
@@ -92,6 +102,7 @@ static void look_at(struct worker *worker, struct hosted *hosted)
         *link = one->next;
         tide_bundle_free(one->bundle);
         free(one);
+        tell_retired(hosted);
     }
 }
 
@@ -118,6 +129,7 @@ static void retire(struct hosted *hosted, struct tide_bundle *bundle, struct ret
                          .until_ms = uv_now(&worker->loop) + (uint64_t)worker->settings.drain_timeout_ms,
                          .next = hosted->retired};
     hosted->retired = retired;
+    tell_retired(hosted);
     uv_timer_start(&worker->retire, on_retire, RETIRE_POLL_MS, RETIRE_POLL_MS);
 }
 
@@ -179,4 +191,5 @@ void tide_worker_swap(struct worker *worker, const char *name, const char *gener
     retire(hosted, old, retired);
     tide_worker_note_upstreams(worker, hosted->bundle);
     tide_worker_say(hosted, "bundle", generation);
+    on_retire(&worker->retire); /* most are idle */
 }

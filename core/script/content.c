@@ -338,6 +338,30 @@ const char *tide_content_file(const struct tide_content *content, const char *pa
     return find(content->data, content->len, path, len);
 }
 
+typedef void each_change(void *arg, enum tide_content_change change, const char *path);
+
+void tide_content_compare(const struct tide_content *before, const struct tide_content *after,
+                          each_change *each, void *arg)
+{
+    struct record record;
+    const char *path, *data, *other;
+    size_t len;
+
+    for (size_t at = TIDE_GENERATION_LEN; at < after->len; at += record_size(&record)) {
+        get_record(after->data + at, &record, &path, &data);
+        other = tide_content_file(before, path, &len);
+        if (!other)
+            each(arg, TIDE_CONTENT_ADDED, path);
+        else if (len != record.len || memcmp(other, data, len) != 0)
+            each(arg, TIDE_CONTENT_CHANGED, path);
+    }
+    for (size_t at = TIDE_GENERATION_LEN; at < before->len; at += record_size(&record)) {
+        get_record(before->data + at, &record, &path, &data);
+        if (!tide_content_file(after, path, &len))
+            each(arg, TIDE_CONTENT_REMOVED, path);
+    }
+}
+
 void tide_content_rest(const struct tide_content *content)
 {
     madvise((void *)content->data, content->len, MADV_DONTNEED);

@@ -33,6 +33,13 @@ const char *tide_content_generation(const struct tide_content *content);
 /* A file by its path, DIRECTORY/NAME or LIBRARY/NAME; NULL when there is none. Valid as long as the content.
  */
 const char *tide_content_file(const struct tide_content *content, const char *path, size_t *len);
+
+enum tide_content_change { TIDE_CONTENT_ADDED, TIDE_CONTENT_CHANGED, TIDE_CONTENT_REMOVED };
+/* Calls `each` for every file that is not the same in both. */
+void tide_content_compare(const struct tide_content *before, const struct tide_content *after,
+                          void (*each)(void *arg, enum tide_content_change change, const char *path),
+                          void *arg);
+
 /* Lets go of memory that is not needed until the next tide_content_file. */
 void tide_content_rest(const struct tide_content *content);
 

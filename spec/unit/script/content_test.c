@@ -156,6 +156,34 @@ static void leaves_a_link_to_nowhere_out(void **state)
     tide_content_free(content);
 }
 
+static void put_change(void *arg, enum tide_content_change change, const char *path)
+{
+    tide_buf_printf(arg, "%d %s\n", change, strrchr(path, '/') + 1);
+}
+
+static void tells_which_files_differ(void **state)
+{
+    struct world *world = *state;
+    struct tide_content *before, *after;
+    struct tide_buf changes;
+
+    write_file(world, "shop/gone.lua", "return 1");
+    before = read_place(world);
+    assert_int_equal(unlink(path_of(world, "shop/gone.lua")), 0);
+    write_file(world, "shop/new.lua", "return 1");
+    write_file(world, "lib/inner/one.lua", "return 3");
+    after = read_place(world);
+    tide_buf_init(&changes, 1024);
+    tide_content_compare(before, after, put_change, &changes);
+    assert_string_equal(changes.data, "0 new.lua\n1 one.lua\n2 gone.lua\n");
+    tide_buf_reset(&changes);
+    tide_content_compare(after, after, put_change, &changes);
+    assert_int_equal(changes.len, 0);
+    tide_buf_release(&changes);
+    tide_content_free(before);
+    tide_content_free(after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +192,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_the_same_for_another_process, open_place, tear_down),
         cmocka_unit_test_setup_teardown(tells_what_cannot_be_read, open_place, tear_down),
         cmocka_unit_test_setup_teardown(leaves_a_link_to_nowhere_out, open_place, tear_down),
+        cmocka_unit_test_setup_teardown(tells_which_files_differ, open_place, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,69 @@
+# What is told of generations, and what is done with them: status, what changed, waiting for the one before.
+source "$(dirname "$0")/lib.bash"
+mapfile -t ports < <(free_ports 2)
+hello=http://127.0.0.1:${ports[0]} admin=http://127.0.0.1:${ports[1]}
+scripts=$work/scripts
+mkdir -p "$scripts/hello"
+settings=(--config "$work/tidemill.lua" --scripts "$scripts")
+export TIDEMILL_DATA=$work/data TIDEMILL_LISTEN_HELLO=${hello#http://} TIDEMILL_LISTEN_ADMIN=${admin#http://} TIDEMILL_RELOAD_WATCH=off
+echo 'return {}' >"$work/tidemill.lua"
+cat >"$scripts/hello/init.lua" <<'LUA'
+local words = require "words"
+tide.route("GET /", function() return tide.respond.text(200, words.greeting) end)
+tide.route("GET /slow", function()
+  tide.sleep "2s"
+  return tide.respond.text(200, words.greeting)
+end)
+LUA
+word() { echo "return { greeting = \"$1\" }" >"$scripts/hello/words.lua"; }
+word one
+
+start() {
+    "$binary" run "${settings[@]}" --workers 2 "$@" </dev/null >>"$work/engine.log" 2>&1 &
+    engine_pid=$!
+    until_true 30 curl -fs -o /dev/null "$admin/readyz"
+}
+says_word() { request "$hello/" && is 200 && [[ $(body) == "$1" ]]; }
+command() { "$binary" "$1" "${settings[@]}" "${@:2}" >"$work/body" 2>&1; }
+told() { grep -qE "$1" "$work/body"; }
+generation() { curl -s "$admin/-/bundles" | jq -r '.[0].generation'; }
+
+check "without an engine status says so" eval '! command status && told "listen.admin is where the running engine is asked"'
+need "the engine starts" start
+
+# ---- status ----
+
+check "status tells the engine" eval 'command status && told "^tidemill .*, pid $engine_pid, up .*: ready$"'
+check "its workers" eval 'told "^0 +[0-9]+ +ready +[0-9]+s +0$" && told "^1 +[0-9]+ +ready +[0-9]+s +0$"'
+check "its bundles" told "^hello +${hello#http://} +$(generation) *$"
+command status --json
+check "as JSON, too" test "$(field '[.ready, (.workers | length), .bundles[0].name, .pid] | map(tostring) | join(" ")')" = "true 2 hello $engine_pid"
+kill -KILL "$(field '.workers[1].pid')"
+is_restarted() { command status && told '^1 +[0-9]+ +ready +[0-9]+s +1$'; }
+check "a worker that was replaced is counted" until_true 20 is_restarted
+
+# ---- what changed ----
+
+before=$(generation)
+word two
+echo 'return 1' >"$scripts/hello/more.lua"
+check "reload tells both generations" eval 'command reload hello && told "^hello: $before -> $(generation)$"'
+check "and the files that differ" eval 'told "^  changed .*/hello/words.lua$" && told "^  added .*/hello/more.lua$" && (($(wc -l <"$work/body") == 3))'
+rm "$scripts/hello/more.lua"
+check "one that is gone, too" eval 'command reload && told "^  removed .*/hello/more.lua$"'
+check "status tells the last reload" eval 'command status && told "reloaded [0-9]+s ago, before [0-9a-f]{12}$"'
+check "where nothing has changed no file is told" eval 'command reload && told "unchanged$" && ! told "words.lua"'
+echo 'return {' >"$scripts/hello/words.lua"
+check "status tells what was refused, and why" eval '! command reload && command status && told "refused [0-9]+s ago$" && told "words.lua:2:"'
+
+# ---- waiting ----
+
+word three
+curl -sS "$hello/slow" >"$work/slow" &
+slow=$!
+sleep 0.3
+check "reload returns while the generation before is busy" eval 'command reload && kill -0 $slow'
+check "which status tells" eval 'command status && told "generations before are still busy: 1$"'
+check "--wait waits for it" eval 'command reload --wait && ! command status | grep -q busy && [[ $(cat "$work/slow") == two ]]'
+check "what runs is the new one" says_word three
+check "the engine ends well" engine_stop
