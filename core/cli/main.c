@@ -16,7 +16,9 @@ static const struct tide_option run_options[] = {
 static const struct tide_option routes_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
 
 static const struct tide_option reload_options[] = {
-    {"wait", 0, NULL, "until requests and messages on generations before have ended, too"}, {0}};
+    {"to", 0, "GENERATION", "back to one that ran before, whatever is on the disk"},
+    {"wait", 0, NULL, "until requests and messages on generations before have ended, too"},
+    {0}};
 
 static const struct tide_option status_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
 

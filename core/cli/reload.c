@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "cli/admin.h"
 #include "cli/command.h"
+#include "script/content.h"
 
 #define POLL_US 100000
 #define SLACK_MS 60000 /* what is told to end when drain_timeout is over has so long for it */
@@ -77,12 +78,15 @@ static int wait_drained(const struct tide_settings *settings, const char *name)
 
 static int reload(const struct tide_cli *cli, const struct tide_settings *settings)
 {
-    const char *name = cli->argc > 0 ? cli->argv[0] : NULL;
+    const char *name = cli->argc > 0 ? cli->argv[0] : NULL, *to = tide_cli_value(cli, "to");
     char path[256];
     json_t *answer;
     int status;
 
-    snprintf(path, sizeof path, "/-/reload%s%s", name ? "?bundle=" : "", name ? name : "");
+    if (to && (strlen(to) != TIDE_GENERATION_LEN - 1 || strspn(to, "0123456789abcdef") != strlen(to)))
+        return tide_cli_usage(cli, "--to %s: a generation has 12 digits, 0 to 9 and a to f", to);
+    snprintf(path, sizeof path, "/-/reload%s%s%s%s", name ? "?bundle=" : "", name ? name : "",
+             to ? (name ? "&to=" : "?to=") : "", to ? to : "");
     answer = tide_admin_ask(settings, "POST", path, &status);
     if (!answer)
         return TIDE_EXIT_FAILED;

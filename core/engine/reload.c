@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/history.h"
 #include "engine/supervisor_internal.h"
 
 #define MAX_REPORT 65536
@@ -13,9 +14,11 @@
 struct reloaded {
     struct tide_reload_bundle told;           /* its texts are filled in when it is asked for */
     struct tide_content *current, *candidate; /* candidate: the workers are asked about it; NULL: none */
-    bool swapping; /* all agreed: the candidate is the current one, and is waited for */
-    bool wanted;   /* read it again when this one is over */
-    char refused[TIDE_GENERATION_LEN];
+    bool swapping;                  /* all agreed: the candidate is the current one, and is waited for */
+    bool wanted;                    /* read it again when this one is over */
+    bool back;                      /* the candidate is one of the history */
+    char seen[TIDE_GENERATION_LEN]; /* on the disk, when it was read last */
+    struct tide_history history;
     struct tide_buf report, changes;
 };
 
@@ -36,6 +39,11 @@ static struct tide_content *read_bundle(const struct tide_reload *reload, size_t
                              err);
 }
 
+static void see(struct reloaded *bundle, const struct tide_content *found)
+{
+    memcpy(bundle->seen, tide_content_generation(found), sizeof bundle->seen);
+}
+
 struct tide_reload *tide_reload_new(struct tide_supervisor *supervisor, struct tide_err *err)
 {
     struct tide_reload *reload = calloc(1, sizeof *reload);
@@ -53,11 +61,13 @@ struct tide_reload *tide_reload_new(struct tide_supervisor *supervisor, struct t
 
         tide_buf_init(&bundle->report, MAX_REPORT);
         tide_buf_init(&bundle->changes, MAX_CHANGES);
+        tide_history_init(&bundle->history, (size_t)supervisor->settings->keep);
         bundle->current = read_bundle(reload, reload->count, err);
         if (!bundle->current) {
             tide_reload_free(reload);
             return NULL;
         }
+        see(bundle, bundle->current);
     }
     return reload;
 }
@@ -69,6 +79,7 @@ void tide_reload_free(struct tide_reload *reload)
     for (size_t i = 0; i < reload->count; i++) {
         tide_content_free(reload->bundles[i].current);
         tide_content_free(reload->bundles[i].candidate);
+        tide_history_release(&reload->bundles[i].history);
         tide_buf_release(&reload->bundles[i].report);
         tide_buf_release(&reload->bundles[i].changes);
     }
@@ -173,8 +184,10 @@ static void refuse(struct tide_reload *reload, size_t index)
     for (unsigned i = 0; i < reload->supervisor->child_count; i++)
         if (reload->supervisor->children[i].attached)
             tide_control_send(&reload->supervisor->children[i].control, line);
-    memcpy(bundle->refused, tide_content_generation(bundle->candidate), sizeof bundle->refused);
-    tide_content_free(bundle->candidate);
+    if (bundle->back)
+        tide_history_put(&bundle->history, bundle->candidate);
+    else
+        tide_content_free(bundle->candidate);
     bundle->candidate = NULL;
     settle(reload, index, TIDE_RELOAD_REFUSED);
 }
@@ -227,11 +240,11 @@ static void swap(struct tide_reload *reload, size_t index)
     struct reloaded *bundle = &reload->bundles[index];
 
     tide_content_compare(bundle->current, bundle->candidate, note_change, &bundle->changes);
-    tide_content_free(bundle->current);
+    tide_content_free(tide_history_take(&bundle->history, tide_content_generation(bundle->candidate)));
+    tide_history_put(&bundle->history, bundle->current);
     bundle->current = bundle->candidate;
     bundle->candidate = NULL;
     bundle->swapping = true;
-    bundle->refused[0] = '\0';
     for (unsigned i = 0; i < supervisor->child_count; i++)
         if (supervisor->children[i].state == TIDE_WORKER_READY)
             tell_swap(reload, &supervisor->children[i], index);
@@ -251,11 +264,12 @@ static void see_agreed(struct tide_reload *reload, size_t index)
     swap(reload, index);
 }
 
-static void ask(struct tide_reload *reload, size_t index, struct tide_content *candidate)
+static void ask(struct tide_reload *reload, size_t index, struct tide_content *candidate, bool back)
 {
     struct tide_supervisor *supervisor = reload->supervisor;
 
     reload->bundles[index].candidate = candidate;
+    reload->bundles[index].back = back;
     tide_buf_reset(&reload->bundles[index].report);
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         struct tide_child *child = &supervisor->children[i];
@@ -276,11 +290,20 @@ static void fail_to_read(struct tide_reload *reload, size_t index, const struct 
     settle(reload, index, TIDE_RELOAD_REFUSED);
 }
 
-/* What the last reload ended with. */
-static bool is_known(const struct reloaded *bundle, const struct tide_content *found)
+static void begin(struct reloaded *bundle)
 {
-    return is(found, bundle->told.outcome == TIDE_RELOAD_REFUSED ? bundle->refused
-                                                                 : tide_content_generation(bundle->current));
+    memcpy(bundle->told.before, tide_content_generation(bundle->current), sizeof bundle->told.before);
+    tide_buf_reset(&bundle->changes);
+}
+
+/* Told already: it is looked at again and again. */
+static bool is_known(const struct reloaded *bundle, const struct tide_content *found,
+                     const struct tide_err *err)
+{
+    if (found)
+        return is(found, bundle->seen);
+    return bundle->told.outcome == TIDE_RELOAD_REFUSED && bundle->report.data &&
+           strcmp(bundle->report.data, err->message) == 0;
 }
 
 void tide_reload_start(struct tide_reload *reload, size_t index, bool again)
@@ -293,20 +316,51 @@ void tide_reload_start(struct tide_reload *reload, size_t index, bool again)
     if (bundle->wanted || reload->supervisor->state != TIDE_SUPERVISOR_RUNNING)
         return;
     found = read_bundle(reload, index, &err);
-    if (found && !again && is_known(bundle, found)) {
+    if (!again && is_known(bundle, found, &err)) {
         tide_content_free(found);
         return;
     }
-    memcpy(bundle->told.before, tide_content_generation(bundle->current), sizeof bundle->told.before);
-    tide_buf_reset(&bundle->changes);
+    begin(bundle);
     if (!found) {
         fail_to_read(reload, index, &err);
-    } else if (is(found, tide_content_generation(bundle->current))) {
+        return;
+    }
+    see(bundle, found);
+    if (is(bundle->current, bundle->seen)) {
         tide_content_free(found);
         settle(reload, index, TIDE_RELOAD_UNCHANGED);
     } else {
-        ask(reload, index, found);
+        ask(reload, index, found, false);
     }
+}
+
+const char *tide_reload_kept(const struct tide_reload *reload, size_t index, size_t place)
+{
+    const struct tide_history *history = &reload->bundles[index].history;
+
+    return place < history->count ? tide_content_generation(history->kept[place]) : NULL;
+}
+
+bool tide_reload_back(struct tide_reload *reload, size_t index, const char *generation, struct tide_err *err)
+{
+    struct reloaded *bundle = &reload->bundles[index];
+    const char *name = settings_of(reload, index)->name;
+    struct tide_content *content;
+
+    if (!is_settled(bundle))
+        return tide_err_set(err, TIDE_ERR_CONFLICT, true, "%s: another reload is not over yet", name);
+    if (is(bundle->current, generation)) {
+        begin(bundle);
+        settle(reload, index, TIDE_RELOAD_UNCHANGED);
+        return true;
+    }
+    content = tide_history_take(&bundle->history, generation);
+    if (!content)
+        return tide_err_set(err, TIDE_ERR_NOT_FOUND, false, "%s: the generation %s is not kept", name,
+                            generation);
+    begin(bundle);
+    ask(reload, index, content, true);
+    return true;
 }
 
 /* ---- the workers' words ---- */

@@ -39,6 +39,12 @@ const struct tide_reload_bundle *tide_reload_bundle(const struct tide_reload *re
 
 /* Reads the bundle again. `again`: even what was refused before. */
 void tide_reload_start(struct tide_reload *reload, size_t index, bool again);
+/* The generations that it had before, the latest first; NULL: no more. */
+const char *tide_reload_kept(const struct tide_reload *reload, size_t index, size_t place);
+/* Runs one of these again, or the current one, whatever is on the disk; which is not read until it changes
+ * or is asked for. False: it is not kept, or another reload is going on. */
+TIDE_WARN_UNUSED bool tide_reload_back(struct tide_reload *reload, size_t index, const char *generation,
+                                       struct tide_err *err);
 /* No bundle is being reloaded. */
 bool tide_reload_is_settled(const struct tide_reload *reload);
 

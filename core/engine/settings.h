@@ -42,6 +42,7 @@ struct tide_settings {
     int64_t grace_ms;
     int64_t watch; /* enum tide_settings_switch */
     int64_t drain_timeout_ms;
+    int64_t keep;       /* generations */
     int64_t log_format; /* enum tide_log_format */
     int64_t log_level;  /* enum tide_log_level */
     int64_t head_bytes, body_bytes, connections, connections_per_address, head_timeout_ms, idle_timeout_ms,

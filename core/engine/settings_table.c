@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/unit.h"
+#include "engine/history.h"
 #include "engine/suggest.h"
 
 #define DAY_MS (24LL * 3600 * 1000)
@@ -47,6 +48,8 @@ const struct tide_setting tide_settings_table[] = {
      0, 0, switches},
     {"reload.drain_timeout", TIDE_SETTING_DURATION, AT(drain_timeout_ms), "30m", "\"30m\"",
      "how long requests and messages of the generation before may still run", 0, DAY_MS, NULL},
+    {"reload.keep", TIDE_SETTING_COUNT, AT(keep), "5", "5",
+     "generations of a bundle that `tidemill reload --to` can go back to", 0, TIDE_HISTORY_MAX, NULL},
     {"log.format", TIDE_SETTING_CHOICE, AT(log_format), "auto", "\"json\"",
      "one line an event; auto: human on a terminal, JSON otherwise", 0, 0, formats},
     {"log.level", TIDE_SETTING_CHOICE, AT(log_level), "info", "\"info\"", "events below it are dropped", 0, 0,

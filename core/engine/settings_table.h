@@ -25,7 +25,7 @@ struct tide_setting {
     const char *const *choices; /* of CHOICE, ended by NULL; the value is the index */
 };
 
-#define TIDE_SETTINGS 24 /* at most */
+#define TIDE_SETTINGS 32 /* at most */
 extern const struct tide_setting tide_settings_table[];
 extern const size_t tide_settings_count;
 

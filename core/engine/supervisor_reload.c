@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "engine/supervisor_internal.h"
 #include "engine/watch.h"
+#include "http/url.h"
 
 /* Somebody who waits for the end of all that is going on. */
 struct tide_reload_waiter {
@@ -66,6 +67,7 @@ static void put_changes(const char *changes, struct tide_buf *body)
 void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t index, struct tide_buf *body)
 {
     const struct tide_reload_bundle *bundle = tide_reload_bundle(supervisor->reload, index);
+    const char *kept;
 
     tide_buf_printf(body, "\"generation\":\"%s\",\"reload\":{\"outcome\":\"%s\"",
                     tide_content_generation(bundle->current), tide_reload_outcome_name(bundle->outcome));
@@ -77,7 +79,10 @@ void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t
     }
     if (*bundle->changes)
         put_changes(bundle->changes, body);
-    tide_buf_putc(body, '}');
+    tide_buf_puts(body, "},\"kept\":[");
+    for (size_t i = 0; (kept = tide_reload_kept(supervisor->reload, index, i)); i++)
+        tide_buf_printf(body, "%s\"%s\"", i ? "," : "", kept);
+    tide_buf_putc(body, ']');
 }
 
 static void answer(const struct tide_supervisor *supervisor, struct tide_http_request *request, size_t index)
@@ -127,19 +132,6 @@ void tide_supervisor_reload_dismiss(struct tide_supervisor *supervisor,
     free(waiter);
 }
 
-static bool find(const struct tide_settings *settings, const char *query, size_t *index)
-{
-    const struct tide_settings_bundle *bundle;
-
-    *index = settings->bundle_count;
-    if (!query || !*query)
-        return true;
-    bundle = strncmp(query, "bundle=", 7) == 0 ? tide_settings_bundle(settings, query + 7) : NULL;
-    if (bundle)
-        *index = (size_t)(bundle - settings->bundles);
-    return bundle != NULL;
-}
-
 static void wait_for_end(struct tide_supervisor *supervisor, struct tide_http_request *request, size_t index)
 {
     struct tide_reload_waiter *waiter = malloc(sizeof *waiter);
@@ -153,26 +145,83 @@ static void wait_for_end(struct tide_supervisor *supervisor, struct tide_http_re
     tide_supervisor_reload_over(supervisor);
 }
 
+/* One that has run this generation; settings->bundle_count: none. */
+static size_t find_generation(const struct tide_supervisor *supervisor, const char *generation)
+{
+    const char *kept;
+    size_t index = 0;
+
+    for (; index < supervisor->settings->bundle_count; index++) {
+        const struct tide_reload_bundle *bundle = tide_reload_bundle(supervisor->reload, index);
+
+        if (strcmp(tide_content_generation(bundle->current), generation) == 0)
+            return index;
+        for (size_t i = 0; (kept = tide_reload_kept(supervisor->reload, index, i)); i++)
+            if (strcmp(kept, generation) == 0)
+                return index;
+    }
+    return index;
+}
+
+/* ?bundle=NAME&to=GENERATION, both may be left out. On true it is begun, *index is as in the waiter. */
+static bool begin(struct tide_supervisor *supervisor, const struct tide_query *query, size_t *index,
+                  struct tide_err *err)
+{
+    const struct tide_settings *settings = supervisor->settings;
+    const char *name = tide_query_get(query, "bundle"), *to = tide_query_get(query, "to");
+    const struct tide_settings_bundle *bundle = name ? tide_settings_bundle(settings, name) : NULL;
+
+    if (name && !bundle)
+        return tide_err_set(err, TIDE_ERR_NOT_FOUND, false, "there is no bundle '%.60s'", name);
+    for (size_t i = 0; i < query->count; i++)
+        if (strcmp(query->pairs[i].name, "bundle") != 0 && strcmp(query->pairs[i].name, "to") != 0)
+            return tide_err_set(err, TIDE_ERR_INVALID, false, "?%.60s is unknown; known are bundle and to",
+                                query->pairs[i].name);
+    *index = bundle ? (size_t)(bundle - settings->bundles) : settings->bundle_count;
+    if (to && !bundle && (*index = find_generation(supervisor, to)) == settings->bundle_count)
+        return tide_err_set(err, TIDE_ERR_NOT_FOUND, false, "no bundle keeps the generation %.60s", to);
+    if (to)
+        return tide_reload_back(supervisor->reload, *index, to, err);
+    if (bundle)
+        tide_reload_start(supervisor->reload, *index, true);
+    else
+        tide_supervisor_reload_all(supervisor);
+    return true;
+}
+
+static int status_of(const struct tide_err *err)
+{
+    if (strcmp(err->code, TIDE_ERR_NOT_FOUND) == 0)
+        return 404;
+    return strcmp(err->code, TIDE_ERR_CONFLICT) == 0 ? 409 : 400;
+}
+
+static void reload(struct tide_supervisor *supervisor, struct tide_http_request *request)
+{
+    const char *text = tide_http_request_query(request);
+    struct tide_query query;
+    struct tide_err err;
+    size_t index;
+
+    if (!tide_query_parse(&query, text ? text : "", text ? strlen(text) : 0, 8, &err)) {
+        tide_http_respond_problem(request, 400, err.message, NULL, 0);
+        return;
+    }
+    if (begin(supervisor, &query, &index, &err))
+        wait_for_end(supervisor, request, index);
+    else
+        tide_http_respond_problem(request, status_of(&err), err.message, NULL, 0);
+    tide_query_release(&query);
+}
+
 void tide_supervisor_reload_request(struct tide_supervisor *supervisor, struct tide_http_request *request)
 {
     const struct tide_http_header allow = {"Allow", "POST"};
-    const struct tide_settings *settings = supervisor->settings;
-    size_t index;
 
-    if (strcmp(tide_http_request_method(request), "POST") != 0) {
+    if (strcmp(tide_http_request_method(request), "POST") != 0)
         tide_http_respond_problem(request, 405, "POST reloads", &allow, 1);
-    } else if (!find(settings, tide_http_request_query(request), &index)) {
-        tide_http_respond_problem(request, 404,
-                                  "there is no such bundle; ?bundle=NAME names one, without it all are "
-                                  "reloaded",
-                                  NULL, 0);
-    } else if (supervisor->state != TIDE_SUPERVISOR_RUNNING) {
+    else if (supervisor->state != TIDE_SUPERVISOR_RUNNING)
         tide_http_respond_problem(request, 503, "the engine is starting or stopping", NULL, 0);
-    } else {
-        if (index == settings->bundle_count)
-            tide_supervisor_reload_all(supervisor);
-        else
-            tide_reload_start(supervisor->reload, index, true);
-        wait_for_end(supervisor, request, index);
-    }
+    else
+        reload(supervisor, request);
 }

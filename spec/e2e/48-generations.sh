@@ -66,4 +66,32 @@ check "reload returns while the generation before is busy" eval 'command reload 
 check "which status tells" eval 'command status && told "generations before are still busy: 1$"'
 check "--wait waits for it" eval 'command reload --wait && ! command status | grep -q busy && [[ $(cat "$work/slow") == two ]]'
 check "what runs is the new one" says_word three
+
+# ---- back ----
+
+three=$(generation)
+word four
+command reload
+four=$(generation)
+check "reload --to runs a generation of before" eval 'command reload --to "$three" hello && told "^hello: $four -> $three$" && told "^  changed .*words.lua$"'
+check "whatever is on the disk" says_word three
+check "the bundle is found by it" eval 'command reload --to "$four" && says_word four && command reload --to "$three" && says_word three'
+kill -KILL "$(curl -s "$admin/-/status" | jq '.workers[0].pid')"
+is_settled() { curl -s "$admin/-/bundles" | jq -e --arg g "$three" '[.[0].workers[] | select(.state == "ready" and .generation == $g)] | length == 2' >/dev/null; }
+check "a worker that starts later runs it, too" until_true 20 is_settled
+check "what is not kept is told" eval '! command reload --to 0123456789ab && told "no bundle keeps the generation 0123456789ab"'
+check "what is no generation, too" eval '! command reload --to four && told "12 digits"'
+for i in 1 2 3 4 5 6; do word "more $i" && command reload; done
+check "five are kept" test "$(curl -s "$admin/-/bundles" | jq '.[0].kept | length')" = 5
+check "and no more" eval '! command reload --to "$three" hello && told "hello: the generation $three is not kept"'
+check "the engine ends well" engine_stop
+export TIDEMILL_RELOAD_WATCH=on
+need "the engine starts with a watch" start
+latest=$(generation)
+word seven
+check "it runs what changes" until_true 10 says_word seven
+check "back" eval 'command reload --to "$latest" && says_word "more 6"'
+check "what was left is not read again before it changes" eval 'sleep 11; says_word "more 6"'
+word eight
+check "then it is" until_true 10 says_word eight
 check "the engine ends well" engine_stop
