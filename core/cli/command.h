@@ -75,6 +75,8 @@ int tide_cli_convert(struct tide_cli *cli);
 int tide_cli_user(struct tide_cli *cli);
 int tide_cli_queue(struct tide_cli *cli);
 int tide_cli_test(struct tide_cli *cli);
+/* `tidemill gate BUNDLE` (engine/gate.h): not for people. */
+int tide_cli_gate(const char *name);
 int tide_cli_new(struct tide_cli *cli);
 int tide_cli_types(struct tide_cli *cli);
 

@@ -189,6 +189,8 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(name, "worker") == 0) /* engine/worker.h: not for people */
         return tide_worker_main((unsigned)strtoul(argv[2], NULL, 10));
+    if (argc == 3 && strcmp(name, "gate") == 0)
+        return tide_cli_gate(argv[2]);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         int code = help(argc > 2 ? argc - 2 : 0, argv + 2);
         return argc > 1 ? code : TIDE_EXIT_USAGE;

@@ -1,17 +1,22 @@
 /* tidemill test: finds the specs and runs each file (spec/spec.h). */
 #include <fts.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/unit.h"
 #include "cli/command.h"
+#include "engine/gate.h"
 #include "spec/spec.h"
 
 #define SUFFIX "_spec.lua"
 #define TIMEOUT_MS 120000
+#define GATE_NICE 10
 
 /* ---- which files ---- */
 
@@ -197,6 +202,48 @@ int tide_cli_test(struct tide_cli *cli)
         return TIDE_EXIT_FAILED;
     code = test(cli, &settings, &files);
     release_files(&files);
+    tide_settings_release(&settings);
+    return code;
+}
+
+/* ---- the gate of a reload ---- */
+
+static int gate(const struct tide_settings *settings, const struct tide_settings_bundle *bundle,
+                const struct tide_content *content)
+{
+    struct files files = {0};
+    int code = TIDE_EXIT_GOOD;
+
+    add_bundle(&files, bundle);
+    if (files.count > 0)
+        code = run_files(&(struct tide_spec_config){.settings = settings,
+                                                    .options_json = "{\"color\":false}",
+                                                    .timeout_ms = settings->gate_timeout_ms,
+                                                    .bundle = bundle->name,
+                                                    .content = content},
+                         &files);
+    release_files(&files);
+    return code;
+}
+
+int tide_cli_gate(const char *name)
+{
+    struct tide_settings settings;
+    const struct tide_settings_bundle *bundle;
+    struct tide_content *content;
+    struct tide_err err;
+    int code;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "tidemill-specs");
+    setpriority(PRIO_PROCESS, 0, GATE_NICE); /* those who are served go first */
+    if (!tide_settings_receive(&settings, TIDE_GATE_SETTINGS, &err))
+        return tide_cli_fail("%s", err.message);
+    bundle = tide_settings_bundle(&settings, name);
+    content = tide_content_map(TIDE_GATE_CONTENT, &err);
+    code = bundle && content ? gate(&settings, bundle, content)
+                             : tide_cli_fail("%s", content ? "no such bundle" : err.message);
+    tide_content_free(content);
     tide_settings_release(&settings);
     return code;
 }

@@ -1,8 +1,9 @@
 /*
  * Reload: the supervisor reads a bundle's files again, hands them to every worker, and lets them swap when
- * all have loaded them without a fault; else all keep what they run. A worker that is started later loads
- * what the others run, whatever is on the disk. One reload of a bundle at a time; what changes meanwhile is
- * read again after it. Loop thread of the supervisor.
+ * all have loaded them without a fault and, with the setting reload.gate, the bundle's specs have passed;
+ * else all keep what they run. A worker that is started later loads what the others run, whatever is on the
+ * disk. One reload of a bundle at a time; what changes meanwhile is read again after it. Loop thread of the
+ * supervisor.
  */
 #ifndef TIDE_ENGINE_RELOAD_H
 #define TIDE_ENGINE_RELOAD_H
@@ -47,6 +48,11 @@ TIDE_WARN_UNUSED bool tide_reload_back(struct tide_reload *reload, size_t index,
                                        struct tide_err *err);
 /* No bundle is being reloaded. */
 bool tide_reload_is_settled(const struct tide_reload *reload);
+
+/* Ends the specs that run (engine/gate.h), and refuses what they were to let in. NULL is ignored. */
+void tide_reload_stop(struct tide_reload *reload);
+/* Whether the process is one of these. NULL is ignored. */
+bool tide_reload_owns(const struct tide_reload *reload, int pid);
 
 /* What a worker says (engine/control.h); false: it is none of these lines. */
 bool tide_reload_hear(struct tide_reload *reload, struct tide_child *child, const char *line);

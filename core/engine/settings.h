@@ -26,6 +26,7 @@ struct tide_settings_bundle {
     char *settings_json; /* its own settings, a JSON object: checked by the bundle */
 };
 
+enum tide_settings_gate { TIDE_SETTINGS_GATE_OFF, TIDE_SETTINGS_GATE_SPECS };
 enum tide_settings_switch { TIDE_SETTINGS_ON, TIDE_SETTINGS_OFF };
 
 struct tide_settings {
@@ -42,7 +43,9 @@ struct tide_settings {
     int64_t grace_ms;
     int64_t watch; /* enum tide_settings_switch */
     int64_t drain_timeout_ms;
-    int64_t keep;       /* generations */
+    int64_t keep; /* generations */
+    int64_t gate; /* enum tide_settings_gate */
+    int64_t gate_timeout_ms;
     int64_t log_format; /* enum tide_log_format */
     int64_t log_level;  /* enum tide_log_level */
     int64_t head_bytes, body_bytes, connections, connections_per_address, head_timeout_ms, idle_timeout_ms,
@@ -80,6 +83,8 @@ void tide_settings_release(struct tide_settings *settings);
 TIDE_WARN_UNUSED bool tide_settings_export(const struct tide_settings *settings, struct tide_buf *out);
 TIDE_WARN_UNUSED bool tide_settings_import(struct tide_settings *settings, const char *data, size_t len,
                                            struct tide_err *err);
+/* From a memory file that another process made of them; takes fd over. */
+TIDE_WARN_UNUSED bool tide_settings_receive(struct tide_settings *settings, int fd, struct tide_err *err);
 
 const struct tide_settings_bundle *tide_settings_bundle(const struct tide_settings *settings,
                                                         const char *name);

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/settings_table.h"
 
@@ -103,4 +106,22 @@ bool tide_settings_import(struct tide_settings *settings, const char *data, size
         data = next + 1;
     }
     return true;
+}
+
+bool tide_settings_receive(struct tide_settings *settings, int fd, struct tide_err *err)
+{
+    struct stat st;
+    void *data;
+    bool ok;
+
+    if (fstat(fd, &st) != 0 || st.st_size == 0)
+        return tide_err_set(err, TIDE_ERR_INVALID, false,
+                            "this command is for `tidemill run`, which starts it with its settings");
+    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED)
+        return tide_err_set(err, TIDE_ERR_INTERNAL, false, "settings of the supervisor can't be read");
+    ok = tide_settings_import(settings, data, (size_t)st.st_size, err);
+    munmap(data, (size_t)st.st_size);
+    close(fd);
+    return ok;
 }

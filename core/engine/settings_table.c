@@ -16,6 +16,7 @@
 #define GIB (1LL << 30)
 
 static const char *const formats[] = {"auto", "json", "human", NULL};
+static const char *const gates[] = {"off", "specs", NULL};
 static const char *const switches[] = {"on", "off", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
@@ -50,6 +51,10 @@ const struct tide_setting tide_settings_table[] = {
      "how long requests and messages of the generation before may still run", 0, DAY_MS, NULL},
     {"reload.keep", TIDE_SETTING_COUNT, AT(keep), "5", "5",
      "generations of a bundle that `tidemill reload --to` can go back to", 0, TIDE_HISTORY_MAX, NULL},
+    {"reload.gate", TIDE_SETTING_CHOICE, AT(gate), "off", "\"specs\"",
+     "specs: a new generation is run when the bundle's own specs have passed on it", 0, 0, gates},
+    {"reload.gate_timeout", TIDE_SETTING_DURATION, AT(gate_timeout_ms), "2m", "\"2m\"",
+     "for these specs; over it the generation is refused", 100, 3600 * 1000, NULL},
     {"log.format", TIDE_SETTING_CHOICE, AT(log_format), "auto", "\"json\"",
      "one line an event; auto: human on a terminal, JSON otherwise", 0, 0, formats},
     {"log.level", TIDE_SETTING_CHOICE, AT(log_level), "info", "\"info\"", "events below it are dropped", 0, 0,

@@ -236,6 +236,7 @@ void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
     supervisor->exit_code = exit_code;
     uv_timer_start(&supervisor->grace, on_grace, (uint64_t)(supervisor->settings->grace_ms + KILL_AFTER_MS),
                    0);
+    tide_reload_stop(supervisor->reload);
     if (supervisor->admin)
         tide_http_server_drain(supervisor->admin);
     close_sockets(supervisor,
@@ -254,7 +255,7 @@ static bool is_child(const struct tide_supervisor *supervisor, pid_t pid)
     for (unsigned i = 0; i < supervisor->child_count; i++)
         if (supervisor->children[i].running && supervisor->children[i].pid == pid)
             return true;
-    return false;
+    return tide_reload_owns(supervisor->reload, pid);
 }
 
 /* As the first process of a container it inherits the media children of a worker that died, and must bury

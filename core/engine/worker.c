@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/metrics.h"
@@ -90,23 +88,6 @@ void tide_worker_report(struct worker *worker, const char *report)
         tide_control_send(&worker->control, line);
         report += len + (report[len] == '\n');
     }
-}
-
-static bool read_settings(struct worker *worker, struct tide_err *err)
-{
-    struct stat st;
-    void *data;
-    bool ok;
-
-    if (fstat(TIDE_WORKER_SETTINGS, &st) != 0 || st.st_size == 0)
-        return tide_err_set(err, TIDE_ERR_INVALID, false, "a worker is started by `tidemill run` alone");
-    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, TIDE_WORKER_SETTINGS, 0);
-    if (data == MAP_FAILED)
-        return tide_err_set(err, TIDE_ERR_INTERNAL, false, "settings of the supervisor can't be read");
-    ok = tide_settings_import(&worker->settings, data, (size_t)st.st_size, err);
-    munmap(data, (size_t)st.st_size);
-    close(TIDE_WORKER_SETTINGS);
-    return ok;
 }
 
 static void inherit(struct worker *worker)
@@ -342,7 +323,7 @@ int tide_worker_main(unsigned index)
      * what was in flight is delivered again. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "tidemill-worker");
-    if (!read_settings(&worker, &err) || !init(&worker, &err)) {
+    if (!tide_settings_receive(&worker.settings, TIDE_WORKER_SETTINGS, &err) || !init(&worker, &err)) {
         fprintf(stderr, "tidemill: %s\n", err.message);
         return 1;
     }

@@ -1,6 +1,7 @@
 /* Bundles under test: loaded from a directory, behind a listener of their own, with their consumers running.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,14 +49,38 @@ static bool listen_and_serve(struct app *app, struct tide_err *err)
     return app->server != NULL;
 }
 
+/* Not one of the same name that the spec has written. */
+static bool is_given(const struct run *run, const struct tide_settings_bundle *bundle)
+{
+    const char *name = run->config->bundle;
+    const struct tide_settings_bundle *of = name ? tide_settings_bundle(&run->settings, name) : NULL;
+
+    return of && strcmp(of->name, bundle->name) == 0 && strcmp(of->directory, bundle->directory) == 0;
+}
+
+static struct tide_content *copy_content(const struct tide_content *content, struct tide_err *err)
+{
+    int fd = fcntl(tide_content_fd(content), F_DUPFD_CLOEXEC, 0);
+
+    if (fd >= 0)
+        return tide_content_map(fd, err);
+    tide_err_errno(err, errno, "a bundle's files");
+    return NULL;
+}
+
 static bool load(struct app *app, struct tide_settings_bundle *bundle, struct tide_buf *report)
 {
     struct run *run = app->run;
+    struct tide_content *content = NULL;
     struct tide_err err;
 
     if (!migrate(run, bundle->name, bundle->directory, report))
         return false;
-    app->bundle = tide_services_load(&run->services, &run->settings, bundle, NULL, report);
+    if (is_given(run, bundle) && !(content = copy_content(run->config->content, &err))) {
+        tide_buf_puts(report, err.message);
+        return false;
+    }
+    app->bundle = tide_services_load(&run->services, &run->settings, bundle, content, report);
     if (!app->bundle || !tide_spec_clock_start(app))
         return false;
     if (listen_and_serve(app, &err) && tide_bundle_start(app->bundle, false, &err))

@@ -10,6 +10,7 @@
 #define TIDE_SPEC_SPEC_H
 
 #include "engine/settings.h"
+#include "script/content.h"
 
 /* URLs of servers; NULL: embedded. Each file gets a database of its own on `sql` and `blob`, a prefix for its
  * queues on `queue`. */
@@ -23,7 +24,9 @@ struct tide_spec_config {
     struct tide_spec_backends backends;
     const char *options_json; /* for lua/runner.lua: {filter, tags, exclude_tags, color, maildir} */
     int64_t timeout_ms;       /* for one test; over it the process ends with status 1 */
-    bool keep;                /* leaves the temporary directory and names it */
+    const char *bundle;       /* this one of the settings is loaded from `content`; NULL: all from the disk */
+    const struct tide_content *content;
+    bool keep; /* leaves the temporary directory and names it */
 };
 
 struct tide_spec_counts {

@@ -95,3 +95,56 @@ check "what was left is not read again before it changes" eval 'sleep 11; says_w
 word eight
 check "then it is" until_true 10 says_word eight
 check "the engine ends well" engine_stop
+
+# ---- specs as a gate ----
+
+export TIDEMILL_RELOAD_WATCH=off TIDEMILL_RELOAD_GATE=specs
+mkdir -p "$scripts/hello/spec"
+cat >"$scripts/hello/spec/hello_spec.lua" <<'LUA'
+describe("hello", function()
+  local app = tide.spec.bundle "hello"
+  it("answers in small letters", function() assert.equal("good", (app:get("/").body:match "^good")) end)
+end)
+LUA
+word "good one"
+need "the engine starts with a gate" start
+word "good two"
+check "what passes its specs is run" eval 'command reload && told "^hello: .* -> " && says_word "good two"'
+word BAD
+check "what fails them is not" eval '! command reload && told "^hello: refused, $(generation) still runs$" && told "not ok .*answers in small letters"'
+check "with the line of the spec" told "hello_spec.lua:3"
+check "what was good still answers" says_word "good two"
+echo 'return {' >"$scripts/hello/words.lua"
+check "what can't be loaded is told without them" eval '! command reload && told "words.lua:2:" && ! told "not ok"'
+rm -r "$scripts/hello/spec"
+word BAD
+check "a bundle without specs has none to fail" eval 'command reload && says_word BAD'
+check "the engine ends well" engine_stop
+
+export TIDEMILL_RELOAD_GATE_TIMEOUT=1s
+mkdir -p "$scripts/hello/spec"
+cat >"$scripts/hello/spec/hello_spec.lua" <<'LUA'
+describe("hello", function()
+  it("waits", function() tide.sleep "1h" end)
+end)
+LUA
+need "the engine starts with a shorter gate" start
+word late
+check "specs that take too long are ended" eval '! command reload && told "reload.gate_timeout" && says_word BAD'
+unset TIDEMILL_RELOAD_GATE_TIMEOUT
+check "the engine ends well" engine_stop
+need "the engine starts again" start
+word later
+command reload &
+reloading=$!
+has_specs() { # their process in $specs
+    for specs in $(<"/proc/$engine_pid/task/$engine_pid/children"); do
+        if [[ $(<"/proc/$specs/comm") == tidemill-specs ]]; then return; fi
+    done
+    return 1
+}
+check "specs run" until_true 10 has_specs
+check "their end is not waited for when the engine stops" engine_stop
+check "who waits is told so" eval '! wait $reloading && told "the engine stops"'
+check "and they are gone" test ! -e "/proc/$specs"
+unset TIDEMILL_RELOAD_GATE

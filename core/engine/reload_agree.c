@@ -1,0 +1,259 @@
+/* What the workers say of a new generation, and what becomes of it then. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/reload_internal.h"
+
+/* ---- refusing ---- */
+
+static void refuse(struct tide_reload *reload, size_t index, const char *report)
+{
+    struct reloaded *bundle = &reload->bundles[index];
+    char line[128];
+
+    snprintf(line, sizeof line, "forget %s", tide_reload_settings(reload, index)->name);
+    for (unsigned i = 0; i < reload->supervisor->child_count; i++)
+        if (reload->supervisor->children[i].attached)
+            tide_control_send(&reload->supervisor->children[i].control, line);
+    tide_gate_stop(bundle->gate);
+    bundle->gate = NULL;
+    if (bundle->back)
+        tide_history_put(&bundle->history, bundle->candidate);
+    else
+        tide_content_free(bundle->candidate);
+    bundle->candidate = NULL;
+    tide_buf_reset(&bundle->report);
+    tide_buf_puts(&bundle->report, report);
+    tide_reload_settle(reload, index, TIDE_RELOAD_REFUSED);
+}
+
+/* ---- swapping ---- */
+
+static void tell_prepare(const struct tide_reload *reload, struct tide_child *child, size_t index,
+                         const struct tide_content *content)
+{
+    char line[128];
+
+    snprintf(line, sizeof line, "prepare %s %s", tide_reload_settings(reload, index)->name,
+             tide_content_generation(content));
+    tide_control_pass(&child->control, line, tide_content_fd(content));
+}
+
+static void tell_swap(const struct tide_reload *reload, struct tide_child *child, size_t index)
+{
+    char line[128];
+
+    snprintf(line, sizeof line, "swap %s %s", tide_reload_settings(reload, index)->name,
+             tide_content_generation(reload->bundles[index].current));
+    tide_control_send(&child->control, line);
+}
+
+static void see_swapped(struct tide_reload *reload, size_t index)
+{
+    const struct tide_supervisor *supervisor = reload->supervisor;
+    const struct reloaded *bundle = &reload->bundles[index];
+
+    if (!bundle->swapping)
+        return;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].state == TIDE_WORKER_READY &&
+            !tide_reload_is(bundle->current, supervisor->children[i].generations[index]))
+            return;
+    tide_reload_settle(reload, index, TIDE_RELOAD_DONE);
+}
+
+static void note_change(void *arg, enum tide_content_change change, const char *path)
+{
+    static const char *const words[] = {"added", "changed", "removed"};
+
+    tide_buf_printf(arg, "%s %s\n", words[change], path);
+}
+
+static void swap(struct tide_reload *reload, size_t index)
+{
+    struct tide_supervisor *supervisor = reload->supervisor;
+    struct reloaded *bundle = &reload->bundles[index];
+
+    tide_content_compare(bundle->current, bundle->candidate, note_change, &bundle->changes);
+    tide_content_free(tide_history_take(&bundle->history, tide_content_generation(bundle->candidate)));
+    tide_history_put(&bundle->history, bundle->current);
+    bundle->current = bundle->candidate;
+    bundle->candidate = NULL;
+    bundle->swapping = true;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].state == TIDE_WORKER_READY)
+            tell_swap(reload, &supervisor->children[i], index);
+    see_swapped(reload, index);
+}
+
+/* ---- agreeing ---- */
+
+static void see_agreed(struct tide_reload *reload, size_t index);
+
+static void on_specs(void *arg, bool passed, const char *report)
+{
+    struct reloaded *bundle = arg;
+    struct tide_reload *reload = bundle->reload;
+    size_t index = (size_t)(bundle - reload->bundles);
+
+    bundle->gate = NULL;
+    bundle->passed = passed;
+    if (passed)
+        see_agreed(reload, index);
+    else
+        refuse(reload, index, report);
+}
+
+static void open_gate(struct tide_reload *reload, size_t index)
+{
+    struct tide_supervisor *supervisor = reload->supervisor;
+    struct reloaded *bundle = &reload->bundles[index];
+    struct tide_gate_config config = {.loop = &supervisor->loop,
+                                      .settings = supervisor->settings,
+                                      .settings_fd = supervisor->settings_fd,
+                                      .bundle = tide_reload_settings(reload, index)->name,
+                                      .content = bundle->candidate,
+                                      .done = on_specs,
+                                      .arg = bundle};
+    struct tide_err err;
+
+    bundle->gate = tide_gate_start(&config, &err);
+    if (!bundle->gate)
+        refuse(reload, index, err.message);
+}
+
+/* Workers that are not there now will start with what is current then. */
+static void see_agreed(struct tide_reload *reload, size_t index)
+{
+    const struct tide_supervisor *supervisor = reload->supervisor;
+    const struct reloaded *bundle = &reload->bundles[index];
+
+    if (!bundle->candidate || bundle->gate)
+        return;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].state == TIDE_WORKER_READY && supervisor->children[i].asked[index])
+            return;
+    if (bundle->passed)
+        swap(reload, index);
+    else
+        open_gate(reload, index);
+}
+
+void tide_reload_ask(struct tide_reload *reload, size_t index, struct tide_content *candidate, bool back)
+{
+    struct tide_supervisor *supervisor = reload->supervisor;
+
+    reload->bundles[index].candidate = candidate;
+    reload->bundles[index].back = back;
+    reload->bundles[index].passed = back || supervisor->settings->gate == TIDE_SETTINGS_GATE_OFF;
+    tide_buf_reset(&reload->bundles[index].report);
+    for (unsigned i = 0; i < supervisor->child_count; i++) {
+        struct tide_child *child = &supervisor->children[i];
+
+        child->asked[index] = child->state == TIDE_WORKER_READY;
+        if (child->asked[index])
+            tell_prepare(reload, child, index, candidate);
+    }
+    see_agreed(reload, index);
+}
+
+void tide_reload_stop(struct tide_reload *reload)
+{
+    for (size_t i = 0; reload && i < reload->count; i++)
+        if (reload->bundles[i].gate)
+            refuse(reload, i, "the engine stops\n");
+}
+
+bool tide_reload_owns(const struct tide_reload *reload, int pid)
+{
+    for (size_t i = 0; reload && i < reload->count; i++)
+        if (reload->bundles[i].gate && tide_gate_pid(reload->bundles[i].gate) == pid)
+            return true;
+    return false;
+}
+
+/* ---- the workers' words ---- */
+
+static void on_agreement(struct tide_reload *reload, struct tide_child *child, size_t index,
+                         const char *generation)
+{
+    struct reloaded *bundle = &reload->bundles[index];
+
+    if (tide_reload_is(bundle->current, generation)) {
+        tell_swap(reload, child, index); /* it was started before the others swapped */
+    } else if (bundle->candidate && tide_reload_is(bundle->candidate, generation)) {
+        child->asked[index] = false;
+        see_agreed(reload, index);
+    }
+}
+
+static void on_refusal(struct tide_reload *reload, struct tide_child *child, size_t index,
+                       const char *generation)
+{
+    struct reloaded *bundle = &reload->bundles[index];
+
+    if (tide_reload_is(bundle->current, generation)) {
+        tide_child_kill(child); /* the others run it: a fresh worker may, too */
+    } else if (bundle->candidate && tide_reload_is(bundle->candidate, generation)) {
+        refuse(reload, index, child->report.data ? child->report.data : "");
+    }
+    tide_buf_reset(&child->report); /* the lines of the next one come next */
+}
+
+bool tide_reload_hear(struct tide_reload *reload, struct tide_child *child, const char *line)
+{
+    char word[16], name[64], generation[TIDE_GENERATION_LEN];
+    const struct tide_settings_bundle *bundle;
+    size_t index;
+
+    if (sscanf(line, "%15s %63s %12s", word, name, generation) != 3)
+        return false;
+    bundle = tide_settings_bundle(reload->supervisor->settings, name);
+    if (!bundle)
+        return false;
+    index = (size_t)(bundle - reload->supervisor->settings->bundles);
+    if (strcmp(word, "bundle") == 0) {
+        memcpy(child->generations[index], generation, sizeof generation);
+        see_swapped(reload, index);
+    } else if (strcmp(word, "agrees") == 0) {
+        on_agreement(reload, child, index, generation);
+    } else if (strcmp(word, "refuses") == 0) {
+        on_refusal(reload, child, index, generation);
+    } else if (strcmp(word, "retired") == 0) {
+        child->retired[index] = (unsigned)strtoul(generation, NULL, 10);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* It has been started with what was current then. */
+void tide_reload_child_ready(struct tide_reload *reload, struct tide_child *child)
+{
+    for (size_t i = 0; i < reload->count; i++) {
+        const struct reloaded *bundle = &reload->bundles[i];
+
+        child->asked[i] = bundle->candidate != NULL;
+        if (child->asked[i])
+            tell_prepare(reload, child, i, bundle->candidate);
+        else if (!tide_reload_is(bundle->current, child->generations[i]))
+            tell_prepare(reload, child, i, bundle->current);
+    }
+}
+
+void tide_reload_child_gone(struct tide_reload *reload, struct tide_child *child)
+{
+    char report[64];
+
+    for (size_t i = 0; i < reload->count; i++) {
+        bool asked = child->asked[i] && reload->bundles[i].candidate;
+
+        child->asked[i] = false;
+        if (asked) {
+            snprintf(report, sizeof report, "worker %u died while it loaded this\n", child->index);
+            refuse(reload, i, report);
+        }
+        see_swapped(reload, i);
+    }
+}
