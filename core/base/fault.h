@@ -13,6 +13,7 @@
  *   queue.published.QUEUE   the message is in the queue, its publisher has not heard
  *   queue.handled.QUEUE     the handler has returned, the message is not acknowledged
  *   media.transcoded        the MP3 is written, but not committed
+ *   reload.agreed.BUNDLE    a worker has loaded a new generation and says so, it has not swapped it in
  *   mail.sent               the mail server has the e-mail, the script has not heard
  */
 #ifndef TIDE_BASE_FAULT_H

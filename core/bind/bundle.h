@@ -25,6 +25,7 @@ struct tide_bundle_config {
     const char *settings_path;    /* for errors: "tidemill.lua" */
     const char *data_dir;         /* where generated secrets are kept, 0600; NULL: they are not kept */
     size_t memory_max;            /* bytes; 0: default */
+    bool debug_headers;           /* answers tell the generation */
     bool unconfined;              /* no sandbox and no init.lua: only for the spec runner's own state */
     struct tide_content *content; /* taken over, even on failure; NULL: it is read from the directories */
     const struct tide_services *services; /* outlives the bundle */

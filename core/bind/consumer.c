@@ -117,6 +117,7 @@ static void log_on_dead_failed(struct message *message, const struct failure *fa
 {
     tide_log_event(services_of(message)->log, TIDE_LOG_ERROR, "on_dead failed",
                    tide_log_str("bundle", message->consumer->bundle->config.name),
+                   tide_log_str("generation", message->consumer->bundle->generation),
                    tide_log_str("queue", message->consumer->queue),
                    tide_log_int("attempt", tide_delivery_attempt(message->delivery)),
                    tide_log_str("code", failure->code), tide_log_str("reason", failure->message));

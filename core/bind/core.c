@@ -143,6 +143,7 @@ static int core_log(lua_State *L)
 
     tide_log_event(bundle->config.services->log, (enum tide_log_level)luaL_checkinteger(L, 1),
                    luaL_checkstring(L, 2), tide_log_str("bundle", bundle->config.name),
+                   tide_log_str("generation", bundle->generation),
                    tide_log_str("handler", task ? tide_task_label(task) : NULL),
                    tide_log_json("fields", luaL_optstring(L, 3, NULL)));
     return 0;

@@ -18,6 +18,7 @@ static void on_tick_end(void *arg, struct tide_task *task, enum tide_task_end en
     else if (end == TIDE_TASK_ENDED)
         tide_log_event(timer->bundle->config.services->log, TIDE_LOG_WARN, "timer ended",
                        tide_log_str("bundle", timer->bundle->config.name),
+                       tide_log_str("generation", timer->bundle->generation),
                        tide_log_str("handler", timer->label), tide_log_str("code", err->code),
                        tide_log_str("message", err->message));
 }

@@ -143,6 +143,7 @@ struct tide_bundle *tide_services_load(const struct tide_services *services,
                                         .settings_path = settings->path ? settings->path : "settings",
                                         .data_dir = settings->data,
                                         .memory_max = (size_t)settings->script_memory,
+                                        .debug_headers = settings->debug_headers == TIDE_SETTINGS_ON,
                                         .content = content,
                                         .services = services};
 

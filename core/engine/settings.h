@@ -26,6 +26,7 @@ struct tide_settings_bundle {
     char *settings_json; /* its own settings, a JSON object: checked by the bundle */
 };
 
+enum tide_settings_watch { TIDE_SETTINGS_WATCH_ON, TIDE_SETTINGS_WATCH_POLL, TIDE_SETTINGS_WATCH_OFF };
 enum tide_settings_gate { TIDE_SETTINGS_GATE_OFF, TIDE_SETTINGS_GATE_SPECS };
 enum tide_settings_switch { TIDE_SETTINGS_ON, TIDE_SETTINGS_OFF };
 
@@ -41,7 +42,10 @@ struct tide_settings {
     int64_t migrate;    /* enum tide_settings_switch */
     int64_t workers;
     int64_t grace_ms;
-    int64_t watch; /* enum tide_settings_switch */
+    int64_t debug_headers;               /* enum tide_settings_switch */
+    int64_t watch;                       /* enum tide_settings_watch */
+    int64_t reload_signal, reload_admin; /* enum tide_settings_switch */
+    int64_t poll_ms;                     /* 0: off */
     int64_t drain_timeout_ms;
     int64_t keep; /* generations */
     int64_t gate; /* enum tide_settings_gate */

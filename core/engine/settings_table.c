@@ -16,6 +16,7 @@
 #define GIB (1LL << 30)
 
 static const char *const formats[] = {"auto", "json", "human", NULL};
+static const char *const watches[] = {"on", "poll", "off", NULL};
 static const char *const gates[] = {"off", "specs", NULL};
 static const char *const switches[] = {"on", "off", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
@@ -45,8 +46,15 @@ const struct tide_setting tide_settings_table[] = {
     {"grace", TIDE_SETTING_DURATION, AT(grace_ms), "30s", "\"30s\"",
      "how long a stop waits for requests and messages in flight", 0, DAY_MS, NULL},
     {"reload.watch", TIDE_SETTING_CHOICE, AT(watch), "on", "\"off\"",
-     "a bundle whose files change is reloaded; off: only SIGHUP, POST /-/reload and `tidemill reload` do it",
+     "a bundle whose files change is reloaded: at once and by looking now and then; poll: by looking alone; "
+     "off: when it is asked for",
+     0, 0, watches},
+    {"reload.poll", TIDE_SETTING_DURATION, AT(poll_ms), "10s", "\"10s\"",
+     "how often reload.watch looks; 0s: never, what file systems don't tell is not noticed", 0, DAY_MS, NULL},
+    {"reload.signal", TIDE_SETTING_CHOICE, AT(reload_signal), "on", "\"off\"", "SIGHUP reloads all bundles",
      0, 0, switches},
+    {"reload.admin", TIDE_SETTING_CHOICE, AT(reload_admin), "on", "\"off\"",
+     "POST /-/reload reloads, and so `tidemill reload` does", 0, 0, switches},
     {"reload.drain_timeout", TIDE_SETTING_DURATION, AT(drain_timeout_ms), "30m", "\"30m\"",
      "how long requests and messages of the generation before may still run", 0, DAY_MS, NULL},
     {"reload.keep", TIDE_SETTING_COUNT, AT(keep), "5", "5",
@@ -59,6 +67,8 @@ const struct tide_setting tide_settings_table[] = {
      "one line an event; auto: human on a terminal, JSON otherwise", 0, 0, formats},
     {"log.level", TIDE_SETTING_CHOICE, AT(log_level), "info", "\"info\"", "events below it are dropped", 0, 0,
      levels},
+    {"debug_headers", TIDE_SETTING_CHOICE, AT(debug_headers), "off", "\"on\"",
+     "answers have X-Tidemill-Generation, the bundle's generation", 0, 0, switches},
     {"limits.head", TIDE_SETTING_SIZE, AT(head_bytes), "16KiB", "\"16KiB\"",
      "request line and headers; over it 431", 1024, 1 << 20, NULL},
     {"limits.body", TIDE_SETTING_SIZE, AT(body_bytes), "1MiB", "\"1MiB\"",

@@ -279,7 +279,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
     if (number == SIGCHLD)
         reap_orphans(supervisor);
-    if (number == SIGHUP)
+    if (number == SIGHUP && supervisor->settings->reload_signal == TIDE_SETTINGS_ON)
         tide_supervisor_reload_all(supervisor);
     if (number == SIGHUP || number == SIGCHLD)
         return;

@@ -101,6 +101,17 @@ static void update_gauges(struct tide_supervisor *supervisor)
     set_gauge(supervisor, "tidemill_build_info", "version=\"" TIDE_VERSION "\"", "Always 1.", 1);
 }
 
+/* Not a series of a slab: those live as long as the engine, a generation does not. */
+static void put_bundle_info(const struct tide_supervisor *supervisor, struct tide_buf *body)
+{
+    tide_buf_puts(body, "# HELP tidemill_bundle_info The generation that each bundle runs; always 1.\n"
+                        "# TYPE tidemill_bundle_info gauge\n");
+    for (size_t i = 0; i < supervisor->settings->bundle_count; i++)
+        tide_buf_printf(body, "tidemill_bundle_info{bundle=\"%s\",generation=\"%s\"} 1\n",
+                        supervisor->settings->bundles[i].name,
+                        tide_content_generation(tide_reload_bundle(supervisor->reload, i)->current));
+}
+
 static void answer_metrics(struct tide_supervisor *supervisor, struct tide_http_request *request)
 {
     struct tide_metrics *slabs[1 + 256]; /* settings: 256 workers at most */
@@ -112,6 +123,7 @@ static void answer_metrics(struct tide_supervisor *supervisor, struct tide_http_
         slabs[1 + i] = supervisor->children[i].slab;
     tide_buf_init(&body, TIDE_ADMIN_BODY);
     tide_metrics_render(slabs, 1 + supervisor->child_count, &body);
+    put_bundle_info(supervisor, &body);
     tide_admin_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
     tide_buf_release(&body);
 }

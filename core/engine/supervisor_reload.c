@@ -29,9 +29,10 @@ bool tide_supervisor_watch(struct tide_supervisor *supervisor, struct tide_err *
     const struct tide_settings *settings = supervisor->settings;
     bool good = true;
 
-    if (settings->watch != TIDE_SETTINGS_ON)
+    if (settings->watch == TIDE_SETTINGS_WATCH_OFF)
         return true;
-    supervisor->watch = tide_watch_new(&supervisor->loop, on_change, supervisor);
+    supervisor->watch = tide_watch_new(&supervisor->loop, settings->watch == TIDE_SETTINGS_WATCH_ON,
+                                       settings->poll_ms, on_change, supervisor);
     for (size_t i = 0; supervisor->watch && i < settings->bundle_count; i++) {
         good = good && tide_watch_add(supervisor->watch, i, settings->bundles[i].directory);
         if (settings->library)
@@ -220,6 +221,8 @@ void tide_supervisor_reload_request(struct tide_supervisor *supervisor, struct t
 
     if (strcmp(tide_http_request_method(request), "POST") != 0)
         tide_http_respond_problem(request, 405, "POST reloads", &allow, 1);
+    else if (supervisor->settings->reload_admin != TIDE_SETTINGS_ON)
+        tide_http_respond_problem(request, 403, "the setting reload.admin is off", NULL, 0);
     else if (supervisor->state != TIDE_SUPERVISOR_RUNNING)
         tide_http_respond_problem(request, 503, "the engine is starting or stopping", NULL, 0);
     else

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define SETTLE_MS 20
-#define LOOK_MS 10000
 
 struct place {
     uv_fs_event_t event;
@@ -25,7 +24,8 @@ struct tree {
 
 struct tide_watch {
     uv_loop_t *loop;
-    uv_timer_t settle, look;
+    uv_timer_t settle, poll;
+    bool events;
     void (*changed)(void *arg, size_t index);
     void *arg;
     struct tree *trees;
@@ -75,14 +75,14 @@ static void add_place(struct tree *tree, const char *directory)
     place->event.data = place;
     place->next = tree->places;
     tree->places = place;
-    uv_fs_event_start(&place->event, on_event, directory, 0); /* a failure leaves it to the looks */
+    uv_fs_event_start(&place->event, on_event, directory, 0); /* a failure leaves it to the poll */
     uv_unref((uv_handle_t *)&place->event);
 }
 
 static void add_places(struct tree *tree)
 {
     char *paths[] = {tree->directory, NULL};
-    FTS *walk = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+    FTS *walk = tree->watch->events ? fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, NULL) : NULL;
     FTSENT *entry;
 
     while (walk && (entry = fts_read(walk))) {
@@ -117,7 +117,7 @@ static void on_settle(uv_timer_t *timer)
     }
 }
 
-static void on_look(uv_timer_t *timer)
+static void on_poll(uv_timer_t *timer)
 {
     struct tide_watch *watch = timer->data;
 
@@ -127,17 +127,20 @@ static void on_look(uv_timer_t *timer)
 
 /* ---- life ---- */
 
-struct tide_watch *tide_watch_new(uv_loop_t *loop, void (*changed)(void *arg, size_t index), void *arg)
+struct tide_watch *tide_watch_new(uv_loop_t *loop, bool events, int64_t poll_ms,
+                                  void (*changed)(void *arg, size_t index), void *arg)
 {
     struct tide_watch *watch = calloc(1, sizeof *watch);
 
     if (!watch)
         return NULL;
-    *watch = (struct tide_watch){.loop = loop, .changed = changed, .arg = arg, .handles = 2};
+    *watch =
+        (struct tide_watch){.loop = loop, .events = events, .changed = changed, .arg = arg, .handles = 2};
     uv_timer_init(loop, &watch->settle);
-    uv_timer_init(loop, &watch->look);
-    watch->settle.data = watch->look.data = watch;
-    uv_timer_start(&watch->look, on_look, LOOK_MS, LOOK_MS);
+    uv_timer_init(loop, &watch->poll);
+    watch->settle.data = watch->poll.data = watch;
+    if (poll_ms > 0)
+        uv_timer_start(&watch->poll, on_poll, (uint64_t)poll_ms, (uint64_t)poll_ms);
     return watch;
 }
 
@@ -178,5 +181,5 @@ void tide_watch_free(struct tide_watch *watch)
         free(tree);
     }
     uv_close((uv_handle_t *)&watch->settle, on_closed);
-    uv_close((uv_handle_t *)&watch->look, on_closed);
+    uv_close((uv_handle_t *)&watch->poll, on_closed);
 }

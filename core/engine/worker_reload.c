@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "bind/bundle.h"
 #include "engine/supervisor_internal.h"
 #include "engine/worker_internal.h"
@@ -52,6 +53,8 @@ void tide_worker_prepare(struct worker *worker, const char *name, const char *ge
     if (!hosted->next)
         tide_worker_report(worker, report.data ? report.data : "out of memory\n");
     tide_worker_say(hosted, hosted->next ? "agrees" : "refuses", generation);
+    if (hosted->next)
+        tide_fault("reload.agreed", name);
     tide_buf_release(&report);
 }
 

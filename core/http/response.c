@@ -49,6 +49,9 @@ static bool add_headers(struct tide_http_request *request, const struct tide_htt
         good = good && add_header(request, headers[i].name, headers[i].value);
     MHD_add_response_header(request->response, "X-Request-Id", request->id);
     MHD_add_response_header(request->response, "X-Content-Type-Options", "nosniff");
+    if (request->handler.header.name)
+        MHD_add_response_header(request->response, request->handler.header.name,
+                                request->handler.header.value);
     if (request->server->draining)
         MHD_add_response_header(request->response, "Connection", "close");
     return good;

@@ -41,6 +41,10 @@ struct tide_http_limits {
 };
 void tide_http_limits_default(struct tide_http_limits *limits);
 
+struct tide_http_header {
+    const char *name, *value;
+};
+
 struct tide_http_handler {
     void (*on_request)(void *arg, struct tide_http_request *request);
     /* The client went away or was too slow. The request stays valid until on_end. May be NULL. */
@@ -48,6 +52,7 @@ struct tide_http_handler {
     /* The response went out (or never will). Frees what the user attached; the request is gone after it. */
     void (*on_end)(void *arg, struct tide_http_request *request);
     void *arg;
+    struct tide_http_header header; /* on each of its answers, as long as its requests; no name: none */
 };
 
 struct tide_http_server_config {
@@ -131,10 +136,6 @@ void tide_http_multipart_next(struct tide_http_request *request, tide_http_part_
 void tide_http_body_cancel(struct tide_http_request *request);
 
 /* ---- the response ---- */
-
-struct tide_http_header {
-    const char *name, *value;
-};
 
 #define TIDE_HTTP_MAX_ANSWER_HEAD (8 * 1024) /* bytes of a response's own headers that surely fit */
 

@@ -109,7 +109,44 @@ check "nothing is watched" says_word "four again"
 kill -HUP "$engine_pid"
 check "SIGHUP reloads" until_true 10 says_word "five again"
 check "the engine stops" engine_stop
-unset TIDEMILL_RELOAD_WATCH
+export TIDEMILL_RELOAD_SIGNAL=off TIDEMILL_RELOAD_ADMIN=off
+need "the engine starts with every trigger off" start
+word six
+kill -HUP "$engine_pid"
+sleep 1
+check "SIGHUP does nothing" says_word "five again"
+check "tidemill reload is refused" eval '! reload && told "reload.admin is off"'
+check "the engine stops" engine_stop
+unset TIDEMILL_RELOAD_SIGNAL TIDEMILL_RELOAD_ADMIN
+export TIDEMILL_RELOAD_WATCH=poll TIDEMILL_RELOAD_POLL=200ms
+need "the engine starts with a poll" start
+word seven
+check "what changed is found" until_true 10 says_word "seven again"
+check "the engine stops" engine_stop
+unset TIDEMILL_RELOAD_WATCH TIDEMILL_RELOAD_POLL
+
+# ---- a worker that is killed when it has agreed and not swapped ----
+
+faults=$work/faults
+mkdir "$faults"
+export TIDE_FAULTS=$faults
+plain=$binary
+binary=$BUILD/armed/tidemill
+need "the engine with faults starts" start
+binary=$plain
+before=$(bundle hello .generation)
+touch "$faults/reload.agreed.hello"
+word killed
+is_killed() { [[ ! -e $faults/reload.agreed.hello ]]; }
+check "a worker dies there" until_true 10 is_killed
+are_equal() { # all workers are there and run the same, which /-/bundles says is current
+    [[ $(bundle hello '[.generation, (.workers[] | select(.state == "ready") | .generation)] | [length, (unique | length)] | join(" ")') == "3 1" ]] && is_ready
+}
+check "in the end all run the same" until_true 20 are_equal
+check "no file change is lost over it" until_true 10 eval 'reload; says_word "killed again" && are_equal'
+check "it is the new one" test "$(bundle hello .generation)" != "$before"
+check "the engine stops" engine_stop
+unset TIDE_FAULTS
 
 # ---- a mounted ConfigMap: links through ..data, which is renamed over ----
 

@@ -56,6 +56,14 @@ check "where nothing has changed no file is told" eval 'command reload && told "
 echo 'return {' >"$scripts/hello/words.lua"
 check "status tells what was refused, and why" eval '! command reload && command status && told "refused [0-9]+s ago$" && told "words.lua:2:"'
 
+# ---- which generation ----
+
+request "$hello/"
+check "an answer doesn't tell it" eval '! has_header X-Tidemill-Generation'
+check "the log does" grep -q "\"event\":\"request\".*\"generation\":\"$(generation)\"" "$work/engine.log"
+request "$admin/metrics"
+check "the metrics do" grep -qx "tidemill_bundle_info{bundle=\"hello\",generation=\"$(generation)\"} 1" "$work/body"
+
 # ---- waiting ----
 
 word three
@@ -85,19 +93,21 @@ for i in 1 2 3 4 5 6; do word "more $i" && command reload; done
 check "five are kept" test "$(curl -s "$admin/-/bundles" | jq '.[0].kept | length')" = 5
 check "and no more" eval '! command reload --to "$three" hello && told "hello: the generation $three is not kept"'
 check "the engine ends well" engine_stop
-export TIDEMILL_RELOAD_WATCH=on
+export TIDEMILL_RELOAD_WATCH=on TIDEMILL_RELOAD_POLL=100ms
 need "the engine starts with a watch" start
 latest=$(generation)
 word seven
 check "it runs what changes" until_true 10 says_word seven
 check "back" eval 'command reload --to "$latest" && says_word "more 6"'
-check "what was left is not read again before it changes" eval 'sleep 11; says_word "more 6"'
+sleep 1 # ten looks
+check "what was left is not read again before it changes" says_word "more 6"
 word eight
 check "then it is" until_true 10 says_word eight
 check "the engine ends well" engine_stop
 
 # ---- specs as a gate ----
 
+unset TIDEMILL_RELOAD_POLL
 export TIDEMILL_RELOAD_WATCH=off TIDEMILL_RELOAD_GATE=specs
 mkdir -p "$scripts/hello/spec"
 cat >"$scripts/hello/spec/hello_spec.lua" <<'LUA'
@@ -148,3 +158,30 @@ check "their end is not waited for when the engine stops" engine_stop
 check "who waits is told so" eval '! wait $reloading && told "the engine stops"'
 check "and they are gone" test ! -e "/proc/$specs"
 unset TIDEMILL_RELOAD_GATE
+
+# ---- the end of an old generation ----
+
+rm -r "$scripts/hello/spec"
+export TIDEMILL_RELOAD_DRAIN_TIMEOUT=500ms TIDEMILL_DEBUG_HEADERS=on
+cat >>"$scripts/hello/init.lua" <<'LUA'
+tide.route("GET /hour", { timeout = "2h" }, function()
+  tide.sleep "1h"
+  return tide.respond.text(200, "late")
+end)
+LUA
+need "the engine starts with headers for debugging" start
+old=$(generation)
+tells_generation() { request "$hello/$1" && [[ $(header X-Tidemill-Generation) == "$2" ]]; }
+check "an answer tells its generation" tells_generation "" "$old"
+check "one of an error, too" tells_generation nothing "$old"
+curl -sS -D "$work/hour.head" -o /dev/null "$hello/hour" &
+hour=$!
+sleep 0.3
+word newest
+check "reload doesn't wait for what is in flight" eval 'command reload && tells_generation "" "$(generation)" && kill -0 $hour'
+wait "$hour"
+check "after drain_timeout it is answered 503" grep -q "^HTTP/1.1 503" "$work/hour.head"
+check "by its own generation" grep -qi "^X-Tidemill-Generation: $old" "$work/hour.head"
+check "the log tells what was ended" grep -q "an old generation is still busy.*\"generation\":\"$old\".*\"in_flight\":1" "$work/engine.log"
+check "none is left" eval 'command reload --wait && command status && ! told busy'
+check "the engine ends well" engine_stop

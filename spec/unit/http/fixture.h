@@ -35,7 +35,8 @@ struct fixture {
     uv_loop_t loop;
     uv_thread_t thread;
     uv_async_t wish;
-    atomic_int wished; /* 1: quiesce, 2: close */
+    atomic_int wished; /* 1: quiesce, 2: close, 3: hand over */
+    atomic_int handed_over, ended_next;
     struct tide_http_server *server;
     struct tide_http_limits limits;
     struct tide_metrics *metrics; /* NULL: none */
@@ -468,14 +469,44 @@ static void on_closed(void *arg)
     uv_close((uv_handle_t *)&fixture->wish, NULL);
 }
 
+static void on_next_request(void *arg, struct tide_http_request *request)
+{
+    (void)arg;
+    reply_text(request, "next", 4);
+}
+
+static void on_next_end(void *arg, struct tide_http_request *request)
+{
+    struct fixture *fixture = arg;
+
+    (void)request;
+    atomic_fetch_add(&fixture->ended_next, 1);
+}
+
+/* To an application that answers everything alike. */
+static void hand_over(struct fixture *fixture)
+{
+    tide_http_server_hand_over(fixture->server, &(struct tide_http_handler){.on_request = on_next_request,
+                                                                            .on_end = on_next_end,
+                                                                            .arg = fixture,
+                                                                            .header = {"X-Version", "2"}});
+    atomic_store(&fixture->handed_over, true);
+}
+
 static void on_wish(uv_async_t *wish)
 {
     struct fixture *fixture = wish->data;
 
-    if (atomic_exchange(&fixture->wished, 0) == 1)
+    switch (atomic_exchange(&fixture->wished, 0)) {
+    case 1:
         tide_http_server_quiesce(fixture->server);
-    else
+        break;
+    case 3:
+        hand_over(fixture);
+        break;
+    default:
         tide_http_server_close(fixture->server, on_closed, fixture);
+    }
 }
 
 static void wish(struct fixture *fixture, int what)

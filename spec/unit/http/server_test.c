@@ -372,6 +372,38 @@ static void quiescing_ends_idle_connections_and_finishes_the_others(void **state
     close(busy);
 }
 
+static void a_request_ends_with_the_handler_that_it_began_with(void **state)
+{
+    struct fixture *fixture = *state;
+    int busy = dial(fixture), half = dial(fixture);
+    struct reply reply;
+
+    send_text(busy, "GET /later?ms=200 HTTP/1.1\r\n" HOST "\r\n");
+    send_text(half, "GET /hello HTTP/1.1\r\n");
+    await(&fixture->started, 1);
+    wish(fixture, 3);
+    await(&fixture->handed_over, 1);
+    assert_true(read_reply(busy, &reply, false));
+    assert_string_equal(reply.body, "later");
+    assert_null(header(&reply, "X-Version"));
+    free(reply.body);
+    await(&fixture->ended, 1);
+    assert_int_equal(fixture->ended_next, 0);
+    send_text(busy, "GET /later HTTP/1.1\r\n" HOST "\r\n");
+    assert_true(read_reply(busy, &reply, false));
+    assert_string_equal(reply.body, "next");
+    assert_string_equal(header(&reply, "X-Version"), "2");
+    free(reply.body);
+    send_text(half, HOST "\r\n"); /* it starts when its head is complete */
+    assert_true(read_reply(half, &reply, false));
+    assert_string_equal(reply.body, "next");
+    free(reply.body);
+    await(&fixture->ended_next, 2);
+    assert_int_equal(fixture->started, 1);
+    close(busy);
+    close(half);
+}
+
 static double metric(struct fixture *fixture, enum tide_metric_type type, const char *name,
                      const char *labels)
 {
@@ -476,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(heads_over_the_limit_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(quiescing_ends_idle_connections_and_finishes_the_others, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_request_ends_with_the_handler_that_it_began_with, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_are_kept, NULL, teardown_metrics),
         cmocka_unit_test_setup(closing_ends_everything, setup),
     };
