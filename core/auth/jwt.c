@@ -1,23 +1,30 @@
 /*
- * libjwt 1.x (1.10 in Debian 12, 1.17 in Debian 13) checks the signature and little else: it takes the
- * token's word for the algorithm, ignores exp and crit, and keeps the decoded token on the stack. All of that
- * is done here.
+ * libjwt 1.x (1.10 in Debian 12, 1.17 in Debian 13) signs, and checks what ES256 has signed. It takes the
+ * token's word for the algorithm, ignores exp and crit, keeps the decoded token on the stack, and makes its
+ * contexts anew for every HMAC. All of that is done here.
  */
 #include "auth/jwt.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <jwt.h>
+#include <math.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct tide_jwt_key {
     jwt_alg_t alg;
+    crypto_auth_hmacsha256_state hmac; /* HS256: the secret, taken in */
     size_t len;
     unsigned char material[]; /* NUL behind it: PEM readers want text */
 };
 
 #define MAX_MATERIAL 8192
-#define ES256_SIGNATURE 86 /* base64url characters of 64 bytes: what a P-256 key and no other makes */
+#define HS256_SIGNATURE 43 /* base64url characters of 32 bytes */
+#define ES256_SIGNATURE 86 /* of 64 bytes: what a P-256 key and no other makes */
+
+static const char wrong_signature[] = "the signature is wrong";
 
 static bool out_of_memory(struct tide_err *err)
 {
@@ -85,6 +92,7 @@ struct tide_jwt_key *tide_jwt_key_new(const char *alg, const char *material, siz
     key->alg = hs256 ? JWT_ALG_HS256 : JWT_ALG_ES256;
     key->len = len;
     memcpy(key->material, material, len);
+    crypto_auth_hmacsha256_init(&key->hmac, key->material, len);
     if (check_material(key, err))
         return key;
     tide_jwt_key_free(key);
@@ -95,7 +103,7 @@ void tide_jwt_key_free(struct tide_jwt_key *key)
 {
     if (!key)
         return;
-    explicit_bzero(key->material, key->len);
+    explicit_bzero(key, sizeof *key + key->len);
     free(key);
 }
 
@@ -136,181 +144,190 @@ bool tide_jwt_sign(const struct tide_jwt_key *key, const char *claims_json, stru
     return ok;
 }
 
-/* Three non-empty parts of base64url. Anything else never reaches the decoder. */
-static bool has_shape(const char *token, size_t len)
+/* ---- verifying ---- */
+
+enum { HEADER, CLAIMS, SIGNATURE, PARTS };
+
+struct part {
+    const char *text; /* in the token */
+    size_t len;
+};
+
+static bool no_token(struct tide_err *err)
 {
-    size_t i, dots = 0, part = 0;
-
-    for (i = 0; i < len; i++) {
-        char c = token[i];
-
-        if (c == '.') {
-            if (part == 0 || ++dots > 2)
-                return false;
-            part = 0;
-        } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                   c == '_') {
-            part++;
-        } else {
-            return false;
-        }
-    }
-    return dots == 2 && part > 0;
-}
-
-/* Why did the decoder refuse? Decoding again without a key tells broken text from a broken signature. */
-static bool refused(const char *token, int why, struct tide_err *err)
-{
-    jwt_t *jwt = NULL;
-    bool parses;
-
-    if (why == ENOMEM)
-        return out_of_memory(err);
-    parses = jwt_decode(&jwt, token, NULL, 0) == 0;
-    jwt_free(jwt);
-    if (parses)
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "token: the signature is wrong");
     return tide_err_set(err, TIDE_ERR_INVALID, false, "token: not a JSON Web Token");
 }
 
-/* A claim that is a number goes to *value. False when it is absent; NaN when it is something else. */
-static bool number_claim(jwt_t *jwt, const char *name, double *value)
+static bool denied(struct tide_err *err, const char *why)
 {
-    long integer = jwt_get_grant_int(jwt, name); /* 0 for what is no integer, too */
-    char *text, *end;
+    return tide_err_set(err, TIDE_ERR_DENIED, false, "token: %s", why);
+}
 
-    if (integer > 0) {
-        *value = (double)integer;
-        return true;
+/* Three non-empty parts of base64url. Anything else never reaches a decoder. */
+static bool split(const char *token, size_t len, struct part parts[PARTS])
+{
+    static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    size_t at = 0;
+    int i;
+
+    for (i = 0; i < PARTS; i++) {
+        parts[i] = (struct part){token + at, strspn(token + at, base64url)};
+        at += parts[i].len + 1;
+        if (parts[i].len == 0 || (i < SIGNATURE && token[at - 1] != '.'))
+            return false;
     }
-    text = jwt_get_grants_json(jwt, name);
-    if (!text)
-        return false;
-    *value = strtod(text, &end);
-    if (end == text || *end != '\0')
-        *value = 0.0 / 0.0;
-    free(text);
-    return true;
+    return at - 1 == len;
 }
 
-/* iat says when, not until when: a clock that was set back leaves a token as good as its exp says. */
-static bool check_times(jwt_t *jwt, const struct tide_jwt_expect *expect, struct tide_err *err)
+/* The JSON object that a part is, as text of *len bytes and parsed. NULL with err. */
+static json_t *decode(const struct part *part, char text[TIDE_JWT_MAX_TOKEN], size_t *len,
+                      struct tide_err *err)
 {
-    double now = (double)expect->now_s, leeway = (double)expect->leeway_s, exp, from;
+    json_error_t error;
+    json_t *value;
 
-    if (!number_claim(jwt, "exp", &exp))
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "token: it has no exp");
-    if (!(now < exp + leeway)) /* also for NaN */
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "token: expired");
-    if (number_claim(jwt, "nbf", &from) && !(from <= now + leeway))
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "token: not valid yet (nbf)");
-    return true;
-}
-
-/* Is the JSON string `item` (with its quotes) one of the strings in the array `json`? The decoder wrote both
- * in one canonical form, so bytes can be compared. */
-static bool json_has_string(const char *json, const char *item)
-{
-    size_t item_len = strlen(item);
-    const char *p = json, *start;
-    int depth = 0;
-
-    for (; *p; p++) {
-        if (*p == '[' || *p == '{') {
-            depth++;
-        } else if (*p == ']' || *p == '}') {
-            depth--;
-        } else if (*p == '"') {
-            start = p++;
-            while (*p != '"' && *p != '\0')
-                p += *p == '\\' ? 2 : 1;
-            if (*p == '\0')
-                return false;
-            if (*json == '[' && depth == 1 && (size_t)(p + 1 - start) == item_len &&
-                memcmp(start, item, item_len) == 0)
-                return true;
-        }
+    if (sodium_base642bin((unsigned char *)text, TIDE_JWT_MAX_TOKEN, part->text, part->len, NULL, len, NULL,
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0) {
+        no_token(err);
+        return NULL;
     }
-    return false;
+    value = json_loadb(text, *len, JSON_REJECT_DUPLICATES, &error);
+    if (json_is_object(value))
+        return value;
+    if (!value && json_error_code(&error) == json_error_out_of_memory)
+        out_of_memory(err);
+    else
+        no_token(err);
+    json_decref(value);
+    return NULL;
 }
 
-static bool string_claim_is(jwt_t *jwt, const char *name, const char *want)
+static bool is_text(const json_t *value, const char *want)
 {
-    const char *text = jwt_get_grant(jwt, name); /* NULL for what is no string */
+    const char *text = json_string_value(value); /* NULL for what is no string */
 
     return text && strcmp(text, want) == 0;
 }
 
-static bool list_claim_has(jwt_t *jwt, const char *name, const char *want)
+static bool check_header(const struct tide_jwt_key *key, const struct part *part, struct tide_err *err)
 {
-    char *json = jwt_get_grants_json(jwt, name);
-    struct tide_buf item;
+    char text[TIDE_JWT_MAX_TOKEN];
+    size_t len;
+    json_t *header = decode(part, text, &len, err);
     bool ok = false;
 
-    tide_buf_init(&item, TIDE_JWT_MAX_TOKEN);
-    if (json && tide_buf_json(&item, want, strlen(want)))
-        ok = json_has_string(json, item.data);
-    tide_buf_release(&item);
-    free(json);
+    if (!header)
+        return false;
+    if (!json_is_string(json_object_get(header, "alg")))
+        no_token(err);
+    else if (!is_text(json_object_get(header, "alg"), jwt_alg_str(key->alg)))
+        denied(err, "signed with another algorithm");
+    else if (json_object_get(header, "crit"))
+        denied(err, "it demands extensions (crit)");
+    else
+        ok = true;
+    json_decref(header);
     return ok;
 }
 
-static bool check_parties(jwt_t *jwt, const struct tide_jwt_expect *expect, struct tide_err *err)
+static bool is_hmac(const struct tide_jwt_key *key, const struct part parts[PARTS])
 {
-    if (expect->issuer && !string_claim_is(jwt, "iss", expect->issuer))
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "token: from another issuer (iss)");
-    if (expect->audience && !string_claim_is(jwt, "aud", expect->audience) &&
-        !list_claim_has(jwt, "aud", expect->audience))
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "token: for another audience (aud)");
+    crypto_auth_hmacsha256_state hmac = key->hmac;
+    unsigned char mac[crypto_auth_hmacsha256_BYTES];
+    char text[HS256_SIGNATURE + 1];
+
+    crypto_auth_hmacsha256_update(&hmac, (const unsigned char *)parts[HEADER].text,
+                                  parts[HEADER].len + 1 + parts[CLAIMS].len);
+    crypto_auth_hmacsha256_final(&hmac, mac);
+    sodium_bin2base64(text, sizeof text, mac, sizeof mac, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    return parts[SIGNATURE].len == HS256_SIGNATURE &&
+           sodium_memcmp(parts[SIGNATURE].text, text, HS256_SIGNATURE) == 0;
+}
+
+static bool check_signature(const struct tide_jwt_key *key, const char *token, const struct part parts[PARTS],
+                            struct tide_err *err)
+{
+    jwt_t *jwt = NULL;
+    int why;
+
+    if (key->alg == JWT_ALG_HS256)
+        return is_hmac(key, parts) || denied(err, wrong_signature);
+    why = jwt_decode(&jwt, token, key->material, (int)key->len);
+    jwt_free(jwt);
+    if (why == ENOMEM)
+        return out_of_memory(err);
+    return (why == 0 && jwt) || denied(err, wrong_signature);
+}
+
+/* A claim that is a number goes to *value. False when it is absent; NaN when it is something else. */
+static bool number_claim(const json_t *claims, const char *name, double *value)
+{
+    const json_t *claim = json_object_get(claims, name);
+
+    *value = json_is_number(claim) ? json_number_value(claim) : NAN;
+    return claim != NULL;
+}
+
+/* iat says when, not until when: a clock that was set back leaves a token as good as its exp says. */
+static bool check_times(const json_t *claims, const struct tide_jwt_expect *expect, struct tide_err *err)
+{
+    double now = (double)expect->now_s, leeway = (double)expect->leeway_s, exp, from;
+
+    if (!number_claim(claims, "exp", &exp))
+        return denied(err, "it has no exp");
+    if (!(now < exp + leeway)) /* also for NaN */
+        return denied(err, "expired");
+    if (number_claim(claims, "nbf", &from) && !(from <= now + leeway))
+        return denied(err, "not valid yet (nbf)");
     return true;
 }
 
-static bool check_header(jwt_t *jwt, const struct tide_jwt_key *key, struct tide_err *err)
+static bool is_for(const json_t *aud, const char *audience)
 {
-    char *critical;
-    bool demands;
+    size_t i;
 
-    if (jwt_get_alg(jwt) != key->alg)
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "token: signed with another algorithm");
-    critical = jwt_get_headers_json(jwt, "crit");
-    demands = critical != NULL;
-    free(critical);
-    if (demands)
-        return tide_err_set(err, TIDE_ERR_DENIED, false, "token: it demands extensions (crit)");
+    for (i = 0; i < json_array_size(aud); i++) /* 0 for what is no array */
+        if (is_text(json_array_get(aud, i), audience))
+            return true;
+    return is_text(aud, audience);
+}
+
+static bool check_parties(const json_t *claims, const struct tide_jwt_expect *expect, struct tide_err *err)
+{
+    if (expect->issuer && !is_text(json_object_get(claims, "iss"), expect->issuer))
+        return denied(err, "from another issuer (iss)");
+    if (expect->audience && !is_for(json_object_get(claims, "aud"), expect->audience))
+        return denied(err, "for another audience (aud)");
     return true;
 }
 
-static bool append_claims(jwt_t *jwt, struct tide_buf *claims_json, struct tide_err *err)
+static bool check_claims(const struct part *part, const struct tide_jwt_expect *expect,
+                         struct tide_buf *claims_json, struct tide_err *err)
 {
-    char *json = jwt_get_grants_json(jwt, NULL);
-    bool ok = json && tide_buf_puts(claims_json, json);
+    char text[TIDE_JWT_MAX_TOKEN];
+    size_t len;
+    json_t *claims = decode(part, text, &len, err);
+    bool ok = claims && check_times(claims, expect, err) && check_parties(claims, expect, err);
 
-    free(json);
-    return ok || out_of_memory(err);
+    json_decref(claims);
+    return ok && (tide_buf_append(claims_json, text, len) || out_of_memory(err));
 }
 
 bool tide_jwt_verify(const struct tide_jwt_key *key, const char *token, size_t len,
                      const struct tide_jwt_expect *expect, struct tide_buf *claims_json, struct tide_err *err)
 {
     char text[TIDE_JWT_MAX_TOKEN + 1];
-    jwt_t *jwt = NULL;
-    bool ok;
-    int why;
+    struct part parts[PARTS];
 
     if (len > TIDE_JWT_MAX_TOKEN)
         return tide_err_set(err, TIDE_ERR_INVALID, false, "token: longer than %d bytes", TIDE_JWT_MAX_TOKEN);
     if (key->alg == JWT_ALG_ES256 && is_private((const char *)key->material))
         return tide_err_set(err, TIDE_ERR_INTERNAL, false,
                             "token: an ES256 private key only signs; verify with its public key");
-    if (!has_shape(token, len))
-        return tide_err_set(err, TIDE_ERR_INVALID, false, "token: not a JSON Web Token");
     memcpy(text, token, len);
     text[len] = '\0';
-    why = jwt_decode(&jwt, text, key->material, (int)key->len);
-    if (why != 0 || !jwt)
-        return refused(text, why, err);
-    ok = check_header(jwt, key, err) && check_times(jwt, expect, err) && check_parties(jwt, expect, err) &&
-         append_claims(jwt, claims_json, err);
-    jwt_free(jwt);
-    return ok;
+    if (!split(text, len, parts))
+        return no_token(err);
+    return check_header(key, &parts[HEADER], err) && check_signature(key, text, parts, err) &&
+           check_claims(&parts[CLAIMS], expect, claims_json, err);
 }

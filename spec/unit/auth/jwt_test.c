@@ -197,6 +197,8 @@ static void judges_claims(void **state)
         {HS, "[]", ANY},
         {HS, "{\"exp\":1700086400", TIDE_ERR_INVALID},
         {HS, "{\"exp\":99999999999999999999999999}", TIDE_ERR_INVALID},
+        {HS, "{\"exp\":1700086400,\"exp\":1700086401}", TIDE_ERR_INVALID},
+        {"{\"alg\":\"none\",\"alg\":\"HS256\"}", CLAIMS, TIDE_ERR_INVALID},
     };
     struct bench *b = *state;
     size_t i;
