@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bind/exchange.h"
 #include "http/url.h"
@@ -42,6 +43,32 @@ static int request_header(lua_State *L)
 {
     lua_pushstring(L, tide_http_request_header(tide_exchange_check(L, 1)->http, luaL_checkstring(L, 2)));
     return 1;
+}
+
+/* What follows the scheme when it is one word of base64 or the like (token68: RFC 9110, 11.2); else NULL. */
+static const char *credentials_of(const char *header, const char *scheme)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+    size_t len = strlen(scheme);
+    const char *word = header + len;
+
+    if (strncasecmp(header, scheme, len) != 0 || *word != ' ')
+        return NULL;
+    word += strspn(word, " ");
+    len = strspn(word, letters);
+    if (len > 0)
+        len += strspn(word + len, "=");
+    return len > 0 && word[len] == '\0' ? word : NULL;
+}
+
+/* request_credentials(handle, scheme): string or nil, is there an Authorization header */
+static int request_credentials(lua_State *L)
+{
+    const char *header = tide_http_request_header(tide_exchange_check(L, 1)->http, "Authorization");
+
+    lua_pushstring(L, header ? credentials_of(header, luaL_checkstring(L, 2)) : NULL);
+    lua_pushboolean(L, header != NULL);
+    return 2;
 }
 
 static void add_header(void *arg, const char *name, const char *value)
@@ -100,6 +127,7 @@ void tide_bind_request(lua_State *L)
     static const luaL_Reg functions[] = {
         {"request_field", request_field},
         {"request_header", request_header},
+        {"request_credentials", request_credentials},
         {"request_headers", request_headers},
         {"request_query", request_query},
         {NULL, NULL},

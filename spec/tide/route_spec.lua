@@ -167,7 +167,11 @@ describe("tide.route", function()
 
     it("with a Bearer token", function()
       assert.equal("abc.def-_~+/==", app:get("/who", { token = "abc.def-_~+/==" }):json().token)
-      assert.equal("the Authorization header holds no Bearer token", app:get("/who", { token = "a b" }):json().why_not)
+      assert.equal("abc", app:get("/who", { headers = { authorization = "bEARER  abc" } }):json().token)
+      for _, header in ipairs { "Bearer", "Bearerabc", "Bearer =", "Bearer a=b", "Bearer a b", "Bearer a,b", "Basic abc" } do
+        assert.equal("the Authorization header holds no Bearer token",
+          app:get("/who", { headers = { authorization = header } }):json().why_not)
+      end
       assert.equal("no Authorization header", app:get("/who"):json().why_not)
     end)
 

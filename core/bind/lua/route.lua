@@ -98,14 +98,21 @@ function Request.only_part(req, name)
   return part
 end
 
+local function credentials(req, scheme, what)
+  local found, header = native.request_credentials(req[HANDLE], scheme)
+  if found then
+    return found
+  end
+  return bad_request(header and ("the Authorization header holds no %s"):format(what) or "no Authorization header")
+end
+
 -- { user, password } of Basic credentials (RFC 7617); or nil and why. Only UTF-8, as a database refuses other text.
 function Request.basic_auth(req)
-  local header = req.headers.authorization
-  if not header then
-    return bad_request("no Authorization header")
+  local encoded, err = credentials(req, "Basic", "Basic credentials")
+  if not encoded then
+    return nil, err
   end
-  local encoded = header:match("^[Bb][Aa][Ss][Ii][Cc] +([%w+/=]+)$")
-  local plain = encoded and native.base64_decode(encoded)
+  local plain = native.base64_decode(encoded)
   local user, password = (plain or ""):match("^([^:]*):(.*)$")
   if not user then
     return bad_request("the Authorization header holds no Basic credentials")
@@ -117,15 +124,7 @@ end
 
 -- The Bearer token (RFC 6750); or nil and why.
 function Request.bearer(req)
-  local header = req.headers.authorization
-  if not header then
-    return bad_request("no Authorization header")
-  end
-  local token = header:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +([%w%-._~+/]+=*)$")
-  if not token then
-    return bad_request("the Authorization header holds no Bearer token")
-  end
-  return token
+  return credentials(req, "Bearer", "Bearer token")
 end
 
 function route.request(handle, ...)
