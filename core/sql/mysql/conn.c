@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +29,7 @@ static const char *const session[] = {
 
 static void set_options(MYSQL *mysql, const struct tide_mysql_url *url, unsigned timeout_s)
 {
-    static const my_bool on = 1;
+    const my_bool on = 1, verify = url->verify;
     unsigned no_files = 0, protocol = url->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     size_t packet = MAX_ROW;
 
@@ -42,11 +44,15 @@ static void set_options(MYSQL *mysql, const struct tide_mysql_url *url, unsigned
     /* None of those that hand the password over as it is. */
     mysql_options(mysql, MARIADB_OPT_RESTRICTED_AUTH,
                   "mysql_native_password,caching_sha2_password,sha256_password,client_ed25519");
-    if (!url->verify)
+    mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+    if (!verify)
         return;
+    /* Without an authority that is named, Connector/C 3.4 takes any certificate of a server on this machine
+     * or of one that knows the password. */
     mysql_options(mysql, MYSQL_OPT_SSL_CA, url->ssl_ca);
+    if (!url->ssl_ca)
+        mysql_options(mysql, MYSQL_OPT_SSL_CAPATH, X509_get_default_cert_dir());
     mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &on);
-    mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on);
 }
 
 static bool fail_open(MYSQL *mysql, const struct tide_mysql_url *url, bool *refused, struct tide_err *err)
@@ -112,6 +118,7 @@ struct tide_mysql_conn *tide_mysql_conn_open(const struct tide_mysql_url *url, u
         return conn;
     fail_open(conn->mysql, url, refused, err);
     tide_mysql_conn_close(conn);
+    ERR_clear_error(); /* what is left in it, OpenSSL would tell of the thread's next connection */
     return NULL;
 }
 
