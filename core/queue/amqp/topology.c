@@ -9,10 +9,11 @@
 
 #define EXCHANGE "dead-letters"
 #define MIN_DELAY_MS 100
-#define AGAIN_MS (5 * 60 * 1000)   /* a delay's queue is declared anew then, which keeps it */
-#define UNUSED_MS (15 * 60 * 1000) /* and lives so much longer than its messages */
-#define FRESH_MS 2000              /* until the broker has written down where a new one's log is */
-#define MAX_DELAYS 1000            /* entries in Q.delays */
+#define AGAIN_MS (5 * 60 * 1000)     /* a delay's queue is declared anew then, which keeps it */
+#define UNUSED_MS (15 * 60 * 1000)   /* and lives so much longer than its messages */
+#define FRESH_MS 2000                /* until the broker has written down where a new one's log is */
+#define MAX_DELAYS 1000              /* entries in Q.delays */
+#define NO_DELIVERY_LIMIT 1000000000 /* RabbitMQ 4 alone knows -1 */
 #define MAX_KNOWN 4096
 
 /* ---- names ---- */
@@ -180,11 +181,15 @@ static void add_number(struct arguments *to, const char *name, int64_t value)
         (amqp_table_entry_t){amqp_cstring_bytes(name), {.kind = AMQP_FIELD_KIND_I64, .value.i64 = value}};
 }
 
+/* Attempts are counted here: RabbitMQ 4 would by itself drop a message that was given back 20 times, by looks
+ * at it too. */
 static struct arguments of_type(const struct tide_amqp_url *url)
 {
     struct arguments arguments = {.count = 0};
 
     add_text(&arguments, "x-queue-type", url->classic ? "classic" : "quorum");
+    if (!url->classic)
+        add_number(&arguments, "x-delivery-limit", NO_DELIVERY_LIMIT);
     return arguments;
 }
 
