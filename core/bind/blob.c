@@ -371,6 +371,11 @@ static void response_read(struct tide_source *source, void *buf, size_t cap, tid
     tide_source_read(((struct response_source *)source)->inner, buf, cap, cb, arg);
 }
 
+static void response_lend(struct tide_source *source, tide_lend_cb *cb, void *arg)
+{
+    tide_source_lend(((struct response_source *)source)->inner, cb, arg);
+}
+
 static void response_close(struct tide_source *source)
 {
     struct response_source *self = (struct response_source *)source;
@@ -380,7 +385,7 @@ static void response_close(struct tide_source *source)
     free(self);
 }
 
-static const struct tide_source_ops response_ops = {response_read, response_close};
+static const struct tide_source_ops response_ops = {response_read, response_close, response_lend};
 
 static struct tide_source *response_source_new(struct tide_blob_reader *reader, int64_t offset,
                                                int64_t length)

@@ -30,6 +30,19 @@ struct tide_blob_layout {
     size_t pieces, head, body, tail; /* body >= TIDE_BLOB_PATCH_MAX */
 };
 
+/* Bytes of a file that were fetched: pieces that follow each other, in the driver's memory. They stay until
+ * the next fetch into the block, or its release. Zeroed: none. */
+#define TIDE_BLOB_PIECES_MAX 32
+struct tide_blob_block {
+    struct tide_blob_piece {
+        const char *data;
+        size_t len;
+    } piece[TIDE_BLOB_PIECES_MAX];
+    size_t count;
+    void *memory; /* the driver's, as is its size */
+    size_t size;
+};
+
 struct tide_blob_list {
     struct tide_blob_info *items;
     size_t count;
@@ -39,7 +52,7 @@ struct tide_blob_driver {
     /* Whether the URL is right, as open sees it. Reaches and makes nothing. */
     bool (*check)(const char *url, struct tide_err *err);
     struct tide_blob_layout layout;
-    size_t read_size; /* what a source fetches at once, beginning at multiples of it */
+    size_t fetch_size; /* what one who reads on fetches at once */
 
     struct tide_blob_backend *(*open)(const char *url, const struct tide_log *log, struct tide_err *err);
     void (*close)(struct tide_blob_backend *backend);
@@ -67,9 +80,11 @@ struct tide_blob_driver {
     struct tide_blob_input *(*open_input)(struct tide_blob_backend *backend, const char *bucket,
                                           const struct tide_id *id, struct tide_blob_info *info,
                                           struct tide_err *err);
-    /* Fewer than len bytes only at the end; -1 with err. */
-    ssize_t (*read)(struct tide_blob_input *input, int64_t offset, void *buf, size_t len,
-                    struct tide_err *err);
+    /* Into `block`: bytes from `offset` on, which is within the file. About len: fewer, but none only where a
+     * file has ended before its length, or more, when they come along. */
+    bool (*fetch)(struct tide_blob_input *input, int64_t offset, size_t len, struct tide_blob_block *block,
+                  struct tide_err *err);
+    void (*release_block)(struct tide_blob_block *block);
     void (*close_input)(struct tide_blob_input *input);
     int (*input_fd)(const struct tide_blob_input *input); /* NULL: it has none */
 

@@ -218,25 +218,45 @@ static struct tide_blob_input *file_open_input(struct tide_blob_backend *backend
     return NULL;
 }
 
-static ssize_t file_read(struct tide_blob_input *input, int64_t offset, void *buf, size_t len,
-                         struct tide_err *err)
+static bool fit_block(struct tide_blob_block *block, size_t len, struct tide_err *err)
+{
+    void *more;
+
+    if (len <= block->size)
+        return true;
+    more = realloc(block->memory, len);
+    if (!more)
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
+    block->memory = more;
+    block->size = len;
+    return true;
+}
+
+static bool file_fetch(struct tide_blob_input *input, int64_t offset, size_t len,
+                       struct tide_blob_block *block, struct tide_err *err)
 {
     int fd = ((struct file_input *)input)->fd;
-    size_t got = 0;
     ssize_t n;
 
-    while (got < len) {
-        n = pread(fd, (char *)buf + got, len - got, offset + (off_t)got);
-        if (n == 0)
-            break;
-        if (n > 0) {
-            got += (size_t)n;
-        } else if (errno != EINTR) {
-            tide_blob_files_error(err, errno, "read");
-            return -1;
-        }
-    }
-    return (ssize_t)got;
+    block->count = 0;
+    if (len > TIDE_STREAM_CHUNK)
+        len = TIDE_STREAM_CHUNK;
+    if (!fit_block(block, len, err))
+        return false;
+    do
+        n = pread(fd, block->memory, len, offset);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return tide_blob_files_error(err, errno, "read");
+    block->piece[0] = (struct tide_blob_piece){block->memory, (size_t)n};
+    block->count = n > 0;
+    return true;
+}
+
+static void file_release_block(struct tide_blob_block *block)
+{
+    free(block->memory);
+    *block = (struct tide_blob_block){0};
 }
 
 static int file_input_fd(const struct tide_blob_input *input)
@@ -283,7 +303,7 @@ static bool file_remove(struct tide_blob_backend *backend, const char *bucket, c
 
 const struct tide_blob_driver tide_blob_file_driver = {
     .layout = {.pieces = 1, .body = TIDE_STREAM_CHUNK},
-    .read_size = TIDE_STREAM_CHUNK,
+    .fetch_size = TIDE_STREAM_CHUNK,
     .check = tide_driver_check_location,
     .open = file_open,
     .close = file_close,
@@ -295,7 +315,8 @@ const struct tide_blob_driver tide_blob_file_driver = {
     .commit = tide_blob_file_commit,
     .drop = tide_blob_file_drop,
     .open_input = file_open_input,
-    .read = file_read,
+    .fetch = file_fetch,
+    .release_block = file_release_block,
     .close_input = file_close_input,
     .input_fd = file_input_fd,
     .find = file_find,

@@ -12,15 +12,17 @@ struct tide_blob_reader {
     unsigned holders; /* its owner, its sources, its jobs */
     bool closed, busy;
 
-    /* The call in flight. The pool reads into `own`, as the caller's buffer is gone after a close. */
+    /* The call in flight. */
     char *buf;
     size_t len, got;
     int64_t offset;
     tide_read_cb *cb;
     void *arg;
-    char *own;
-    size_t own_cap;
-    ssize_t n;
+
+    /* The pool's while busy: as the caller's buffer is gone after a close, it fetches into its own. */
+    struct tide_blob_block block;
+    int64_t block_at;
+    int64_t next; /* where the last read ended: one that goes on there will go on */
     struct tide_err err;
 };
 
@@ -35,6 +37,7 @@ struct tide_blob_reader *tide_blob_reader_new(struct tide_blob_store *store, str
     r->input = input;
     r->info = *info;
     r->holders = 1;
+    r->next = -1;
     store->handles++;
     return r;
 }
@@ -50,6 +53,7 @@ static void close_work(struct tide_job *job)
 {
     struct tide_blob_reader *r = (struct tide_blob_reader *)job;
 
+    r->store->driver->release_block(&r->block);
     r->store->driver->close_input(r->input);
 }
 
@@ -58,7 +62,6 @@ static void close_done(struct tide_job *job)
     struct tide_blob_reader *r = (struct tide_blob_reader *)job;
 
     tide_blob_info_release(&r->info);
-    free(r->own);
     free(r);
 }
 
@@ -70,97 +73,83 @@ void tide_blob_reader_unhold(struct tide_blob_reader *r)
     tide_blob_store_run(r->store->readers, &r->job);
 }
 
-ssize_t tide_blob_reader_pread(struct tide_blob_reader *r, int64_t offset, void *buf, size_t len,
-                               struct tide_err *err)
+bool tide_blob_reader_fetch(struct tide_blob_reader *r, int64_t offset, size_t len,
+                            struct tide_blob_block *block, struct tide_err *err)
 {
-    int64_t left = r->info.length - offset;
-    ssize_t n;
+    if (!r->store->driver->fetch(r->input, offset, len, block, err)) {
+        block->count = 0;
+        return false;
+    }
+    tide_blob_block_cut(block, (size_t)(r->info.length - offset));
+    return block->count > 0 ||
+           tide_err_set(err, TIDE_ERR_INTERNAL, false, "blob %s: shorter than its %lld bytes", r->info.id.hex,
+                        (long long)r->info.length);
+}
 
-    if (left <= 0)
-        return 0;
-    if ((int64_t)len > left)
-        len = (size_t)left;
-    n = r->store->driver->read(r->input, offset, buf, len, err);
-    if (n < 0 || (size_t)n == len)
-        return n;
-    tide_err_set(err, TIDE_ERR_INTERNAL, false, "blob %s: shorter than its %lld bytes", r->info.id.hex,
-                 (long long)r->info.length);
-    return -1;
+/* Whether the block has the byte at `offset`. */
+static bool has(const struct tide_blob_reader *r, int64_t offset)
+{
+    return offset >= r->block_at && offset - r->block_at < (int64_t)tide_blob_block_length(&r->block);
 }
 
 static void read_work(struct tide_job *job)
 {
     struct tide_blob_reader *r = (struct tide_blob_reader *)job;
-    size_t want = r->len - r->got;
+    int64_t offset = r->offset + (int64_t)r->got;
+    size_t want = r->len - r->got, ahead = r->store->driver->fetch_size;
 
-    if (want > r->own_cap)
-        want = r->own_cap;
-    r->n = tide_blob_reader_pread(r, r->offset + (int64_t)r->got, r->own, want, &r->err);
+    r->err.code = NULL;
+    if (want == 0 || has(r, offset))
+        return;
+    if (r->offset == r->next && want < ahead)
+        want = ahead;
+    r->block_at = offset;
+    tide_blob_reader_fetch(r, offset, want, &r->block, &r->err);
 }
 
 static void finish_read(struct tide_blob_reader *r, ssize_t n)
 {
     r->busy = false;
+    r->next = r->offset + n;
     r->cb(r->arg, n, n < 0 ? &r->err : NULL);
+}
+
+/* Takes what is there; false when there is more to fetch. */
+static bool take(struct tide_blob_reader *r)
+{
+    if (r->got < r->len)
+        r->got += tide_blob_block_copy(&r->block, (size_t)(r->offset + (int64_t)r->got - r->block_at),
+                                       r->buf + r->got, r->len - r->got);
+    return r->got == r->len;
 }
 
 static void read_done(struct tide_job *job)
 {
     struct tide_blob_reader *r = (struct tide_blob_reader *)job;
-    bool more = false;
 
-    if (!r->closed && r->n < 0) {
-        finish_read(r, -1);
-    } else if (!r->closed) {
-        if (r->n > 0)
-            memcpy(r->buf + r->got, r->own, (size_t)r->n);
-        r->got += (size_t)r->n;
-        more = r->n > 0 && r->got < r->len;
-        if (!more)
-            finish_read(r, (ssize_t)r->got);
-    }
-    if (more)
+    if (!r->closed && !r->err.code && !take(r)) {
         tide_blob_store_run(r->store->readers, &r->job);
-    else
-        tide_blob_reader_unhold(r);
-}
-
-/* The job's own failure: told from the loop's next turn as any other. */
-static void no_memory_work(struct tide_job *job)
-{
-    struct tide_blob_reader *r = (struct tide_blob_reader *)job;
-
-    r->n = -1;
-    tide_err_set(&r->err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
-}
-
-static bool fit_buffer(struct tide_blob_reader *r, size_t len)
-{
-    size_t cap = len < TIDE_STREAM_CHUNK ? len : TIDE_STREAM_CHUNK;
-    char *own;
-
-    if (cap <= r->own_cap)
-        return true;
-    own = realloc(r->own, cap);
-    if (!own)
-        return false;
-    r->own = own;
-    r->own_cap = cap;
-    return true;
+        return;
+    }
+    if (!r->closed)
+        finish_read(r, r->err.code ? -1 : (ssize_t)r->len);
+    tide_blob_reader_unhold(r);
 }
 
 void tide_blob_read_at(struct tide_blob_reader *r, int64_t offset, void *buf, size_t len, tide_read_cb *cb,
                        void *arg)
 {
+    int64_t left = r->info.length - offset;
+
     assert(!r->busy && !r->closed && offset >= 0);
     r->busy = true;
     r->offset = offset;
     r->buf = buf;
-    r->len = len;
+    r->len = left < (int64_t)len ? (left > 0 ? (size_t)left : 0) : len;
     r->got = 0;
     r->cb = cb;
     r->arg = arg;
-    r->job = (struct tide_job){.work = fit_buffer(r, len) ? read_work : no_memory_work, .done = read_done};
+    r->job = (struct tide_job){.work = read_work, .done = read_done};
     r->holders++;
     tide_blob_store_run(r->store->readers, &r->job);
 }

@@ -4,10 +4,11 @@
 
 #include "blob/store.h"
 
-/* A chunk read ahead: full, or empty and free to be read into. */
-struct chunk {
-    char *data;
-    size_t len, pos;
+/* What was fetched ahead: full, or free to be fetched into. */
+struct ahead {
+    struct tide_blob_block block; /* the pool's unless full */
+    size_t piece, pos;            /* of its next byte */
+    bool full;
 };
 
 struct blob_source {
@@ -16,21 +17,20 @@ struct blob_source {
     struct tide_blob_store *store;
     struct tide_blob_reader *reader;
     int64_t next, end; /* offset of what is to be fetched, and where it ends */
-    size_t cap;
-    struct chunk chunk[2];
-    int take, fetch; /* the chunk bytes are taken from, and the one to fetch into */
+    struct ahead ahead[2];
+    int take, fetch; /* the one that bytes are taken from, and the one to fetch into */
+    size_t lent;     /* bytes that the last call lent: they are still the caller's */
     bool busy, closed;
     struct tide_err err;
 
-    /* The call in flight. */
+    /* The call in flight. It lends when it has no buffer. */
     void *buf;
     size_t buf_len;
-    tide_read_cb *cb;
+    tide_read_cb *read_cb;
+    tide_lend_cb *lend_cb;
     void *arg;
 
-    /* The job's. */
-    ssize_t n;
-    struct tide_err job_err;
+    struct tide_err job_err; /* the job's */
 };
 
 static struct blob_source *source_of(struct tide_job *job)
@@ -38,112 +38,148 @@ static struct blob_source *source_of(struct tide_job *job)
     return (struct blob_source *)((char *)job - offsetof(struct blob_source, job));
 }
 
-/* Up to the next place where the driver likes to begin. */
-static size_t next_size(const struct blob_source *s)
-{
-    size_t step = s->store->driver->read_size, size = step - (size_t)(s->next % (int64_t)step);
-
-    return s->end - s->next < (int64_t)size ? (size_t)(s->end - s->next) : size;
-}
-
 static void work(struct tide_job *job)
 {
     struct blob_source *s = source_of(job);
-    struct chunk *chunk = &s->chunk[s->fetch];
-    size_t want = next_size(s);
+    struct tide_blob_block *block = &s->ahead[s->fetch].block;
+    size_t want = s->store->driver->fetch_size;
 
-    if (!chunk->data)
-        chunk->data = malloc(s->cap);
-    if (chunk->data) {
-        s->n = tide_blob_reader_pread(s->reader, s->next, chunk->data, want, &s->job_err);
-    } else {
-        s->n = -1;
-        tide_err_set(&s->job_err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");
-    }
+    if (s->end - s->next < (int64_t)want)
+        want = (size_t)(s->end - s->next);
+    if (tide_blob_reader_fetch(s->reader, s->next, want, block, &s->job_err))
+        tide_blob_block_cut(block, (size_t)(s->end - s->next));
 }
 
 static void fetch(struct blob_source *s)
 {
-    if (s->busy || s->err.code || s->next >= s->end || s->chunk[s->fetch].len > 0)
+    if (s->busy || s->err.code || s->next >= s->end || s->ahead[s->fetch].full)
         return;
     s->busy = true;
     tide_blob_store_run(s->store->readers, &s->job);
 }
 
-static void finish(struct blob_source *s, ssize_t n)
+static void finish(struct blob_source *s, const char *data, ssize_t n)
 {
-    tide_read_cb *cb = s->cb;
+    const struct tide_err *err = n < 0 ? &s->err : NULL;
+    tide_read_cb *read_cb = s->read_cb;
+    tide_lend_cb *lend_cb = s->lend_cb;
 
-    s->cb = NULL;
+    s->read_cb = NULL;
+    s->lend_cb = NULL;
     if (n > 0)
         s->source.length -= n;
-    cb(s->arg, n, n < 0 ? &s->err : NULL);
+    if (read_cb)
+        read_cb(s->arg, n, err);
+    else
+        lend_cb(s->arg, data, n, err);
+}
+
+/* The next n bytes are done with. */
+static void drop(struct blob_source *s, size_t n)
+{
+    struct ahead *ahead = &s->ahead[s->take];
+
+    ahead->pos += n;
+    if (n == 0 || ahead->pos < ahead->block.piece[ahead->piece].len)
+        return;
+    ahead->piece++;
+    ahead->pos = 0;
+    ahead->full = ahead->piece < ahead->block.count;
+    if (!ahead->full)
+        s->take ^= 1;
+}
+
+static void give(struct blob_source *s)
+{
+    const struct ahead *ahead = &s->ahead[s->take];
+    const struct tide_blob_piece *piece = &ahead->block.piece[ahead->piece];
+    const char *data = piece->data + ahead->pos;
+    size_t n = piece->len - ahead->pos;
+
+    if (s->lend_cb) {
+        s->lent = n;
+    } else {
+        n = n < s->buf_len ? n : s->buf_len;
+        memcpy(s->buf, data, n);
+        drop(s, n);
+    }
+    fetch(s);
+    finish(s, data, (ssize_t)n);
 }
 
 /* Answers the call in flight if that can be done now. */
 static void answer(struct blob_source *s)
 {
-    struct chunk *chunk = &s->chunk[s->take];
-    size_t n = chunk->len - chunk->pos;
-
-    if (n > 0) {
-        n = n < s->buf_len ? n : s->buf_len;
-        memcpy(s->buf, chunk->data + chunk->pos, n);
-        chunk->pos += n;
-        if (chunk->pos == chunk->len) {
-            chunk->len = chunk->pos = 0;
-            s->take ^= 1;
-        }
+    if (s->ahead[s->take].full)
+        give(s);
+    else if (s->err.code)
+        finish(s, NULL, -1);
+    else if (s->next >= s->end && !s->busy)
+        finish(s, NULL, 0);
+    else
         fetch(s);
-        finish(s, (ssize_t)n);
-    } else if (s->err.code) {
-        finish(s, -1);
-    } else if (s->next >= s->end && !s->busy) {
-        finish(s, 0);
-    } else {
-        fetch(s);
-    }
 }
 
 static void release(struct blob_source *s)
 {
+    s->store->driver->release_block(&s->ahead[0].block);
+    s->store->driver->release_block(&s->ahead[1].block);
     tide_blob_reader_unhold(s->reader);
-    free(s->chunk[0].data);
-    free(s->chunk[1].data);
     free(s);
 }
 
 static void done(struct tide_job *job)
 {
     struct blob_source *s = source_of(job);
+    struct ahead *ahead = &s->ahead[s->fetch];
 
     s->busy = false;
     if (s->closed) {
         release(s);
         return;
     }
-    if (s->n < 0) {
+    if (s->job_err.code) {
         s->err = s->job_err;
     } else {
-        s->chunk[s->fetch].len = (size_t)s->n;
+        ahead->piece = ahead->pos = 0;
+        ahead->full = true;
+        s->next += (int64_t)tide_blob_block_length(&ahead->block);
         s->fetch ^= 1;
-        s->next += s->n;
     }
-    if (s->cb)
+    if (s->read_cb || s->lend_cb)
         answer(s);
     else
         fetch(s);
+}
+
+static void begin(struct blob_source *s, void *arg)
+{
+    size_t lent = s->lent;
+
+    assert(!s->read_cb && !s->lend_cb && !s->closed);
+    s->arg = arg;
+    s->lent = 0;
+    drop(s, lent);
 }
 
 static void source_read(struct tide_source *source, void *buf, size_t cap, tide_read_cb *cb, void *arg)
 {
     struct blob_source *s = (struct blob_source *)source;
 
-    assert(!s->cb && !s->closed && cap > 0);
+    assert(cap > 0);
+    begin(s, arg);
     s->buf = buf;
     s->buf_len = cap;
-    s->cb = cb;
-    s->arg = arg;
+    s->read_cb = cb;
+    answer(s);
+}
+
+static void source_lend(struct tide_source *source, tide_lend_cb *cb, void *arg)
+{
+    struct blob_source *s = (struct blob_source *)source;
+
+    begin(s, arg);
+    s->lend_cb = cb;
     answer(s);
 }
 
@@ -157,7 +193,8 @@ static void source_close(struct tide_source *source)
         release(s);
 }
 
-static const struct tide_source_ops source_ops = {.read = source_read, .close = source_close};
+static const struct tide_source_ops source_ops = {
+    .read = source_read, .close = source_close, .lend = source_lend};
 
 struct tide_source *tide_blob_source(struct tide_blob_reader *reader, int64_t offset, int64_t length)
 {
@@ -178,8 +215,5 @@ struct tide_source *tide_blob_source(struct tide_blob_reader *reader, int64_t of
     s->store->handles++;
     s->next = offset;
     s->end = offset + length;
-    s->cap = s->store->driver->read_size;
-    if (length < (int64_t)s->cap)
-        s->cap = (size_t)length;
     return &s->source;
 }

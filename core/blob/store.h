@@ -39,8 +39,17 @@ struct tide_blob_reader *tide_blob_reader_new(struct tide_blob_store *store, str
 /* A reader stays while it is held, also when its owner has closed it. */
 struct tide_blob_store *tide_blob_reader_hold(struct tide_blob_reader *reader);
 void tide_blob_reader_unhold(struct tide_blob_reader *reader);
-/* Pool thread. As the driver's read, but fewer bytes than the file's length promises are an error. */
-ssize_t tide_blob_reader_pread(struct tide_blob_reader *reader, int64_t offset, void *buf, size_t len,
-                               struct tide_err *err);
+/* Pool thread. As the driver's fetch, for an offset within the file, but none at all is an error, and there
+ * is nothing behind the file's end. */
+bool tide_blob_reader_fetch(struct tide_blob_reader *reader, int64_t offset, size_t len,
+                            struct tide_blob_block *block, struct tide_err *err);
+
+/* ---- blocks ---- */
+
+size_t tide_blob_block_length(const struct tide_blob_block *block);
+/* Drops what is behind the first len bytes. */
+void tide_blob_block_cut(struct tide_blob_block *block, size_t len);
+/* Up to len bytes from the block's byte `at` on into buf; returns how many there were. */
+size_t tide_blob_block_copy(const struct tide_blob_block *block, size_t at, void *buf, size_t len);
 
 #endif

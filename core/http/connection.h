@@ -185,8 +185,9 @@ struct tide_http_body {
 /* A response's source, read ahead while the previous bytes are sent. */
 struct tide_http_reader {
     struct tide_source *source;
-    char *buf[2];
-    size_t len[2], at; /* at: bytes of buf[current] handed to libmicrohttpd */
+    char *buf[2];        /* unless the source lends */
+    const char *data[2]; /* what was read or lent */
+    size_t len[2], at;   /* at: bytes of data[current] handed to libmicrohttpd */
     int current;
     bool reading, ended, failed;
 };

@@ -52,7 +52,7 @@ static void close_source(struct tide_source *source)
 
 struct tide_source *tide_http_body_source_new(struct tide_http_request *request, int64_t length)
 {
-    static const struct tide_source_ops ops = {read_source, close_source};
+    static const struct tide_source_ops ops = {.read = read_source, .close = close_source};
     struct tide_http_body_source *self = calloc(1, sizeof *self);
 
     if (!self)

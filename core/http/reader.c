@@ -11,12 +11,13 @@
 
 static void start_read(struct tide_http_request *request);
 
-static void on_read(void *arg, ssize_t n, const struct tide_err *err)
+static void on_lent(void *arg, const void *data, ssize_t n, const struct tide_err *err)
 {
     struct tide_http_request *request = arg;
     struct tide_http_reader *reader = &request->reader;
 
     reader->reading = false;
+    reader->data[!reader->current] = data;
     if (n > 0)
         reader->len[!reader->current] = (size_t)n;
     else
@@ -30,15 +31,27 @@ static void on_read(void *arg, ssize_t n, const struct tide_err *err)
         tide_http_wake(request->connection);
 }
 
-/* Fills the buffer that is not being sent. */
+static void on_read(void *arg, ssize_t n, const struct tide_err *err)
+{
+    struct tide_http_reader *reader = &((struct tide_http_request *)arg)->reader;
+
+    on_lent(arg, reader->buf[!reader->current], n, err);
+}
+
+/* Fills the buffer that is not being sent. What a source lends is sent before it lends more. */
 static void start_read(struct tide_http_request *request)
 {
     struct tide_http_reader *reader = &request->reader;
+    bool lends = tide_source_lends(reader->source);
 
-    if (reader->reading || reader->ended || reader->len[!reader->current] > 0)
+    if (reader->reading || reader->ended || reader->len[!reader->current] > 0 ||
+        (lends && reader->at < reader->len[reader->current]))
         return;
     reader->reading = true;
-    tide_source_read(reader->source, reader->buf[!reader->current], TIDE_STREAM_CHUNK, on_read, request);
+    if (lends)
+        tide_source_lend(reader->source, on_lent, request);
+    else
+        tide_source_read(reader->source, reader->buf[!reader->current], TIDE_STREAM_CHUNK, on_read, request);
 }
 
 /* Bytes of the current buffer that are left, after turning to the next one when there are none. */
@@ -76,7 +89,7 @@ static ssize_t give(void *cls, uint64_t at, char *buf, size_t max)
     }
     start_read(request);
     n = n < max ? n : max;
-    memcpy(buf, reader->buf[reader->current] + reader->at, n);
+    memcpy(buf, reader->data[reader->current] + reader->at, n);
     reader->at += n;
     request->bytes_out += (int64_t)n;
     return (ssize_t)n;
@@ -89,7 +102,7 @@ struct MHD_Response *tide_http_reader_create(struct tide_http_request *request, 
 
     reader->source = source;
     request->response_length = length;
-    if (!request->is_head) {
+    if (!request->is_head && !tide_source_lends(source)) {
         reader->buf[0] = malloc(TIDE_STREAM_CHUNK);
         reader->buf[1] = malloc(TIDE_STREAM_CHUNK);
         if (!reader->buf[0] || !reader->buf[1])

@@ -13,10 +13,12 @@ struct tide_pump {
     tide_pump_cb *cb;
     void *arg;
 
+    /* Bytes to write are in a buffer of its own, or lent by the source: then one piece at a time. */
     char *buf[2];
+    const char *data[2];
     size_t len[2], cap;
-    unsigned fill, drain; /* which buffer is next to be read into, and written from */
-    unsigned full;        /* buffers with bytes, the one in writing included */
+    unsigned fill, drain; /* which is next to be read into, and written from */
+    unsigned full, depth; /* how many have bytes, the one in writing included; and may have */
     bool reading, writing, at_end;
     bool running; /* step() is on the stack */
     bool closed;
@@ -41,7 +43,7 @@ static void check_limit(struct tide_pump *pump, int64_t bytes)
     fail(pump, &err);
 }
 
-static void on_read(void *arg, ssize_t n, const struct tide_err *err)
+static void on_lent(void *arg, const void *data, ssize_t n, const struct tide_err *err)
 {
     struct tide_pump *pump = arg;
 
@@ -51,6 +53,7 @@ static void on_read(void *arg, ssize_t n, const struct tide_err *err)
     } else if (n == 0) {
         pump->at_end = true;
     } else {
+        pump->data[pump->fill] = data;
         pump->len[pump->fill] = (size_t)n;
         pump->fill ^= 1;
         pump->full++;
@@ -58,6 +61,13 @@ static void on_read(void *arg, ssize_t n, const struct tide_err *err)
         check_limit(pump, pump->taken);
     }
     step(pump);
+}
+
+static void on_read(void *arg, ssize_t n, const struct tide_err *err)
+{
+    struct tide_pump *pump = arg;
+
+    on_lent(pump, pump->buf[pump->fill], n, err);
 }
 
 static void on_written(void *arg, const struct tide_err *err)
@@ -75,30 +85,41 @@ static void on_written(void *arg, const struct tide_err *err)
     step(pump);
 }
 
+static void start_read(struct tide_pump *pump)
+{
+    pump->reading = true;
+    if (tide_source_lends(pump->source))
+        tide_source_lend(pump->source, on_lent, pump);
+    else
+        tide_source_read(pump->source, pump->buf[pump->fill], pump->cap, on_read, pump);
+}
+
 static bool start_call(struct tide_pump *pump)
 {
     if (pump->err.code || pump->closed)
         return false;
     if (!pump->writing && pump->full > 0) {
         pump->writing = true;
-        tide_sink_write(pump->sink, pump->buf[pump->drain], pump->len[pump->drain], on_written, pump);
+        tide_sink_write(pump->sink, pump->data[pump->drain], pump->len[pump->drain], on_written, pump);
         return true;
     }
-    if (!pump->reading && !pump->at_end && pump->full < 2) {
-        pump->reading = true;
-        tide_source_read(pump->source, pump->buf[pump->fill], pump->cap, on_read, pump);
+    if (!pump->reading && !pump->at_end && pump->full < pump->depth) {
+        start_read(pump);
         return true;
     }
     return false;
 }
 
-static void on_closed(uv_handle_t *handle)
+static void free_pump(struct tide_pump *pump)
 {
-    struct tide_pump *pump = handle->data;
-
     free(pump->buf[0]);
     free(pump->buf[1]);
     free(pump);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free_pump(handle->data);
 }
 
 static void on_end(uv_timer_t *timer)
@@ -134,22 +155,30 @@ static size_t buffer_size(const struct tide_source *source)
     return source->length < MIN_BUFFER ? MIN_BUFFER : (size_t)source->length;
 }
 
-struct tide_pump *tide_pump_start(uv_loop_t *loop, struct tide_source *source, struct tide_sink *sink,
-                                  int64_t limit, tide_pump_cb *cb, void *arg, struct tide_err *err)
+static struct tide_pump *new_pump(const struct tide_source *source)
 {
     struct tide_pump *pump = calloc(1, sizeof *pump);
 
-    if (pump) {
-        pump->cap = buffer_size(source);
-        pump->buf[0] = malloc(pump->cap);
-        pump->buf[1] = malloc(pump->cap);
-    }
-    if (!pump || !pump->buf[0] || !pump->buf[1]) {
-        if (pump) {
-            free(pump->buf[0]);
-            free(pump->buf[1]);
-        }
-        free(pump);
+    if (!pump)
+        return NULL;
+    pump->depth = tide_source_lends(source) ? 1 : 2;
+    if (tide_source_lends(source))
+        return pump;
+    pump->cap = buffer_size(source);
+    pump->buf[0] = malloc(pump->cap);
+    pump->buf[1] = malloc(pump->cap);
+    if (pump->buf[0] && pump->buf[1])
+        return pump;
+    free_pump(pump);
+    return NULL;
+}
+
+struct tide_pump *tide_pump_start(uv_loop_t *loop, struct tide_source *source, struct tide_sink *sink,
+                                  int64_t limit, tide_pump_cb *cb, void *arg, struct tide_err *err)
+{
+    struct tide_pump *pump = new_pump(source);
+
+    if (!pump) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "pump: out of memory");
         return NULL;
     }

@@ -20,6 +20,8 @@
 
 /* n > 0: bytes read. n == 0: the end. n < 0: failed, err is set. */
 typedef void tide_read_cb(void *arg, ssize_t n, const struct tide_err *err);
+/* As above, with the bytes, which are the source's. */
+typedef void tide_lend_cb(void *arg, const void *data, ssize_t n, const struct tide_err *err);
 /* err NULL: all bytes were taken. */
 typedef void tide_write_cb(void *arg, const struct tide_err *err);
 
@@ -33,6 +35,9 @@ struct tide_source_ops {
      * An implementation with work on a pool thread keeps its buffers alive itself: after close it must not
      * touch `buf` of the caller (so pool reads go through a buffer of its own). */
     void (*close)(struct tide_source *source);
+    /* For a source that holds its bytes in memory (NULL: it doesn't, and they are read): hands out what comes
+     * next where it is, without a copy. It stays there until the next read, lend or close. */
+    void (*lend)(struct tide_source *source, tide_lend_cb *cb, void *arg);
 };
 
 struct tide_source {
@@ -54,6 +59,16 @@ struct tide_sink {
 static inline void tide_source_read(struct tide_source *s, void *buf, size_t cap, tide_read_cb *cb, void *arg)
 {
     s->ops->read(s, buf, cap, cb, arg);
+}
+
+static inline bool tide_source_lends(const struct tide_source *s)
+{
+    return s->ops->lend != NULL;
+}
+
+static inline void tide_source_lend(struct tide_source *s, tide_lend_cb *cb, void *arg)
+{
+    s->ops->lend(s, cb, arg);
 }
 
 static inline void tide_source_close(struct tide_source *s)
@@ -83,11 +98,11 @@ struct tide_pump;
 typedef void tide_pump_cb(void *arg, int64_t bytes, const struct tide_err *err);
 
 /*
- * Starts to move source into sink with two buffers of TIDE_STREAM_CHUNK (one is read into while the other is
- * written). More than `limit` bytes (when >= 0) end it with TIDE_ERR_TOO_LARGE. The pump closes neither end.
- * cb is called exactly once and never inside this call; the pump frees itself after it. An error is told when
- * the other end's call in flight has come back, as that still holds a buffer. NULL with err when memory is
- * out.
+ * Starts to move source into sink: what the source lends, or with two buffers of TIDE_STREAM_CHUNK (one is
+ * read into while the other is written). More than `limit` bytes (when >= 0) end it with TIDE_ERR_TOO_LARGE.
+ * The pump closes neither end. cb is called exactly once and never inside this call; the pump frees itself
+ * after it. An error is told when the other end's call in flight has come back, as that still holds a buffer.
+ * NULL with err when memory is out.
  */
 struct tide_pump *tide_pump_start(uv_loop_t *loop, struct tide_source *source, struct tide_sink *sink,
                                   int64_t limit, tide_pump_cb *cb, void *arg, struct tide_err *err);

@@ -7,7 +7,10 @@
 #include "base/clock.h"
 #include "base/driver.h"
 
-#define ARENAS 2 /* see start_library */
+/* See start_library. */
+#define ARENAS 2
+#define KEPT (8 * 1024 * 1024)  /* bytes of an arena */
+#define LARGE (4 * 1024 * 1024) /* bytes beyond which malloc asks the kernel each time */
 
 bson_oid_t tide_gridfs_oid(const struct tide_id *id)
 {
@@ -28,9 +31,12 @@ struct tide_id tide_gridfs_id(const bson_oid_t *oid)
 static void start_library(void)
 {
     mongoc_init();
-    /* libmongoc takes and frees megabytes for every batch of chunks, which malloc keeps for the next one, in
-     * each arena: by itself it would have one for every thread of the store. */
+    /* libmongoc takes and frees megabytes for every batch of chunks. malloc would give them back to the
+     * kernel, and get them again as pages to be cleared, which costs more than all copies; so it keeps them,
+     * in each arena: by itself it would have one for every thread of the store. */
     mallopt(M_ARENA_MAX, ARENAS);
+    mallopt(M_TRIM_THRESHOLD, KEPT);
+    mallopt(M_MMAP_THRESHOLD, LARGE);
     /* It would write to the standard error; what matters is in the errors. */
     mongoc_log_set_handler(NULL, NULL);
 }
@@ -270,7 +276,7 @@ bool tide_gridfs_prepare(struct tide_gridfs_bucket *bucket, struct tide_err *err
 
 TIDE_MODULE_EXPORT const struct tide_blob_driver TIDE_MODULE_DRIVER = {
     .layout = TIDE_GRIDFS_LAYOUT,
-    .read_size = TIDE_GRIDFS_READ,
+    .fetch_size = TIDE_GRIDFS_FETCH,
     .check = gridfs_check,
     .open = gridfs_open,
     .close = gridfs_close,
@@ -283,7 +289,8 @@ TIDE_MODULE_EXPORT const struct tide_blob_driver TIDE_MODULE_DRIVER = {
     .commit = tide_gridfs_commit,
     .drop = tide_gridfs_drop,
     .open_input = tide_gridfs_open_input,
-    .read = tide_gridfs_read,
+    .fetch = tide_gridfs_fetch,
+    .release_block = tide_gridfs_release_block,
     .close_input = tide_gridfs_close_input,
     .find = tide_gridfs_find,
     .annotate = tide_gridfs_annotate,

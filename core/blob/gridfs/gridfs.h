@@ -34,11 +34,11 @@
 #include "base/buf.h"
 #include "blob/driver.h"
 
-#define TIDE_GRIDFS_CHUNK (255 * 1024)           /* bytes of data, as the specification has it */
-#define TIDE_GRIDFS_READ (3 * TIDE_GRIDFS_CHUNK) /* more at once is hardly faster */
-#define TIDE_GRIDFS_CHUNK_MAX (16 * 1024 * 1024) /* of a chunk that others stored */
-#define TIDE_GRIDFS_STALE_MS (24 * 3600 * 1000L) /* after which chunks without a file are left over */
-#define TIDE_GRIDFS_REGISTER "tidemill.buckets"  /* the collection that names the buckets written to */
+#define TIDE_GRIDFS_CHUNK (255 * 1024)            /* bytes of data, as the specification has it */
+#define TIDE_GRIDFS_FETCH (4 * TIDE_GRIDFS_CHUNK) /* just fits into the 1 MiB that libmongoc takes for it */
+#define TIDE_GRIDFS_CHUNK_MAX (16 * 1024 * 1024)  /* of a chunk that others stored */
+#define TIDE_GRIDFS_STALE_MS (24 * 3600 * 1000L)  /* after which chunks without a file are left over */
+#define TIDE_GRIDFS_REGISTER "tidemill.buckets"   /* the collection that names the buckets written to */
 
 /* A block is an insert of chunks, a piece one of them. More are hardly faster, and these just fit into the 2
  * MiB that libmongoc takes for them. */
@@ -167,8 +167,9 @@ void tide_gridfs_drop(struct tide_blob_output *output);
 struct tide_blob_input *tide_gridfs_open_input(struct tide_blob_backend *backend, const char *bucket,
                                                const struct tide_id *id, struct tide_blob_info *info,
                                                struct tide_err *err);
-ssize_t tide_gridfs_read(struct tide_blob_input *input, int64_t offset, void *buf, size_t len,
-                         struct tide_err *err);
+bool tide_gridfs_fetch(struct tide_blob_input *input, int64_t offset, size_t len,
+                       struct tide_blob_block *block, struct tide_err *err);
+void tide_gridfs_release_block(struct tide_blob_block *block);
 void tide_gridfs_close_input(struct tide_blob_input *input);
 
 int64_t tide_gridfs_sweep(struct tide_blob_backend *backend, const atomic_bool *stop);

@@ -99,19 +99,43 @@ static void reads_ranges(void **state)
     free(got);
 }
 
+struct loan {
+    struct result result;
+    const void *data;
+};
+
+static void on_lent(void *arg, const void *data, ssize_t n, const struct tide_err *err)
+{
+    struct loan *loan = arg;
+
+    loan->data = data;
+    on_read(&loan->result, n, err);
+}
+
+/* Every other time it is lent. What is lent stays until the next call. */
 static void drain(struct tide_source *source, char *into, size_t want, size_t step)
 {
     size_t got = 0;
 
-    for (;;) {
-        struct result r = {0};
+    for (int i = 0;; i++) {
+        struct loan loan = {0};
+        struct result r;
 
-        tide_source_read(source, into + got, step, on_read, &r);
-        while (!r.called)
+        if (i & 1)
+            tide_source_lend(source, on_lent, &loan);
+        else
+            tide_source_read(source, into + got, step, on_read, &loan.result);
+        while (!loan.result.called)
             uv_run(&loop, UV_RUN_ONCE);
+        r = loan.result;
         assert_string_equal(r.code, "");
         if (r.n == 0)
             break;
+        if (i & 1) {
+            uv_run(&loop, UV_RUN_NOWAIT);
+            assert_true(got + (size_t)r.n <= want);
+            memcpy(into + got, loan.data, (size_t)r.n);
+        }
         got += (size_t)r.n;
         assert_true(got <= want);
         assert_int_equal(source->length, want - got);
