@@ -13,7 +13,7 @@
 const char *const tide_backend_names[TIDE_BACKENDS] = {"sql", "queue", "blob", "mail"};
 
 struct tide_health {
-    struct tide_services services; /* what is asked; fixed while it runs */
+    const struct tide_services *services;
     tide_health_cb *changed;
     void *arg;
     struct tide_pool *pool;
@@ -21,6 +21,7 @@ struct tide_health {
     char problems[TIDE_BACKENDS][TIDE_HEALTH_PROBLEM_LEN]; /* as told */
     /* the check */
     struct tide_job job;
+    struct tide_services open; /* those that are asked */
     bool busy, stopped;
     unsigned ticks;   /* since it began */
     atomic_int asked; /* the backend that it waits for */
@@ -63,7 +64,7 @@ static void work(struct tide_job *job)
     for (int i = 0; i < TIDE_BACKENDS; i++) {
         atomic_store(&health->asked, i);
         health->found[i][0] = '\0';
-        if (is_there(&health->services, i) && !ask(&health->services, i, &err))
+        if (is_there(&health->open, i) && !ask(&health->open, i, &err))
             snprintf(health->found[i], sizeof health->found[i], "%s", err.message);
     }
 }
@@ -101,6 +102,7 @@ static void on_tick(uv_timer_t *timer)
         return;
     }
     health->ticks = 0;
+    health->open = *health->services;
     health->job = (struct tide_job){.work = work, .done = done};
     health->busy = tide_pool_submit(health->pool, &health->job, &err);
 }
@@ -117,7 +119,7 @@ struct tide_health *tide_health_start(const struct tide_services *services, tide
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
         return NULL;
     }
-    health->services = *services;
+    health->services = services;
     health->changed = changed;
     health->arg = arg;
     health->pool = tide_pool_new(services->loop, "health", 1, 1, err);

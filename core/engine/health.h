@@ -21,8 +21,8 @@ typedef void tide_health_cb(void *arg, int backend, const char *problem, const c
 
 struct tide_health;
 
-/* services outlive it; a backend that is NULL is not asked. Inside the call it is told that the others were
- * not asked yet. */
+/* services outlive it; a backend that is NULL is not asked, one that is opened later is from then on. Inside
+ * the call it is told that the others were not asked yet. */
 struct tide_health *tide_health_start(const struct tide_services *services, tide_health_cb *changed,
                                       void *arg, struct tide_err *err);
 /* Waits for the check that runs. The loop must run once more to close its handles. NULL is ignored. */

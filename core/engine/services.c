@@ -57,20 +57,30 @@ bool tide_services_check(const struct tide_settings *settings, struct tide_buf *
 
 /* ---- open and close ---- */
 
-static bool open_stores(struct tide_services *services, const struct tide_settings *settings, unsigned which,
-                        struct tide_err *err)
+unsigned tide_services_used(const struct tide_content *content)
+{
+    return (tide_content_uses(content, "sql") ? TIDE_WITH_SQL : 0) |
+           (tide_content_uses(content, "queue") ? TIDE_WITH_QUEUE : 0) |
+           (tide_content_uses(content, "bucket") ? TIDE_WITH_BLOB : 0) |
+           (tide_content_uses(content, "mail") ? TIDE_WITH_MAIL : 0);
+}
+
+bool tide_services_add(struct tide_services *services, const struct tide_settings *settings, unsigned which,
+                       struct tide_err *err)
 {
     uv_loop_t *loop = services->loop;
     const struct tide_log *log = services->log;
 
-    if ((which & TIDE_WITH_SQL) && !(services->sql = tide_sql_open(loop, log, settings->sql, err)))
+    if ((which & TIDE_WITH_SQL) && !services->sql &&
+        !(services->sql = tide_sql_open(loop, log, settings->sql, err)))
         return blame(err, settings, "sql", settings->sql);
-    if ((which & TIDE_WITH_QUEUE) &&
+    if ((which & TIDE_WITH_QUEUE) && !services->queue &&
         !(services->queue = tide_queue_broker_open(loop, log, settings->queue, err)))
         return blame(err, settings, "queue", settings->queue);
-    if ((which & TIDE_WITH_BLOB) && !(services->blob = tide_blob_store_open(loop, log, settings->blob, err)))
+    if ((which & TIDE_WITH_BLOB) && !services->blob &&
+        !(services->blob = tide_blob_store_open(loop, log, settings->blob, err)))
         return blame(err, settings, "blob", settings->blob);
-    if ((which & TIDE_WITH_MAIL) &&
+    if ((which & TIDE_WITH_MAIL) && !services->mail &&
         !(services->mail = tide_mailer_open(loop, log, settings->mail, settings->mail_from, err)))
         return blame(err, settings, "mail", settings->mail);
     return true;
@@ -84,7 +94,7 @@ bool tide_services_open(struct tide_services *services, const struct tide_settin
         .loop = loop, .log = log, .metrics = metrics, .media_helper = settings->media_helper};
     if (which && !tide_lock_make_directory(settings->data, err))
         return false;
-    if (check_helper(settings, err) && open_stores(services, settings, which, err) &&
+    if (check_helper(settings, err) && tide_services_add(services, settings, which, err) &&
         (!(which & TIDE_WITH_HTTP) || (services->http = tide_http_client_new(loop, NULL, err))) &&
         (!(which & TIDE_WITH_CRYPTO) ||
          (services->crypto = tide_pool_new(loop, "crypto", 2, CRYPTO_QUEUE, err))))
@@ -181,7 +191,17 @@ static bool each_bundle(struct tide_sql_db *db, const struct tide_settings *sett
     return true;
 }
 
-/* On a database that is opened for it alone. */
+static bool has_any_schema(const struct tide_settings *settings)
+{
+    char path[1024];
+
+    for (size_t i = 0; i < settings->bundle_count; i++)
+        if (has_schema(&settings->bundles[i], path, sizeof path))
+            return true;
+    return false;
+}
+
+/* On a database that is opened for it alone; on none where no bundle has tables. */
 static bool with_database(const struct tide_settings *settings, const struct tide_log *log, each_schema *each,
                           void *arg, struct tide_err *err)
 {
@@ -189,6 +209,8 @@ static bool with_database(const struct tide_settings *settings, const struct tid
     uv_loop_t loop;
     bool ok;
 
+    if (!has_any_schema(settings))
+        return true;
     uv_loop_init(&loop);
     ok = tide_services_open(&services, settings, TIDE_WITH_SQL, &loop, log, NULL, err);
     if (ok) {

@@ -25,6 +25,11 @@ TIDE_WARN_UNUSED bool tide_services_check(const struct tide_settings *settings, 
 TIDE_WARN_UNUSED bool tide_services_open(struct tide_services *services, const struct tide_settings *settings,
                                          unsigned which, uv_loop_t *loop, const struct tide_log *log,
                                          struct tide_metrics *metrics, struct tide_err *err);
+/* What scripts use of TIDE_WITH_SQL to TIDE_WITH_MAIL. */
+unsigned tide_services_used(const struct tide_content *content);
+/* Opens those of `which` that are not open yet. On false some may be; the error names the setting. */
+TIDE_WARN_UNUSED bool tide_services_add(struct tide_services *services, const struct tide_settings *settings,
+                                        unsigned which, struct tide_err *err);
 /* Bundles must be freed before. The loop must run once more to close what has handles. */
 void tide_services_close(struct tide_services *services);
 

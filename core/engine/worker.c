@@ -176,9 +176,15 @@ struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content 
     struct worker *worker = hosted->worker;
     const char *name = hosted->settings->name;
     char listen[64], variable[96];
-    struct tide_bundle *bundle =
-        tide_services_load(&worker->services, &worker->settings, hosted->settings, content, report);
+    struct tide_bundle *bundle;
+    struct tide_err err;
 
+    if (!tide_services_add(&worker->services, &worker->settings, tide_services_used(content), &err)) {
+        tide_buf_printf(report, "%s\n", err.message);
+        tide_content_free(content);
+        return NULL;
+    }
+    bundle = tide_services_load(&worker->services, &worker->settings, hosted->settings, content, report);
     if (!bundle || !tide_bundle_has_routes(bundle) || hosted->settings->listen)
         return bundle;
     snprintf(listen, sizeof listen, "listen.%s", name);
@@ -281,8 +287,8 @@ static bool start(struct worker *worker, struct tide_buf *report)
 {
     struct tide_err err;
 
-    if (!tide_services_open(&worker->services, &worker->settings, TIDE_WITH_ALL, &worker->loop, &worker->log,
-                            worker->metrics, &err)) {
+    if (!tide_services_open(&worker->services, &worker->settings, TIDE_WITH_HTTP | TIDE_WITH_CRYPTO,
+                            &worker->loop, &worker->log, worker->metrics, &err)) {
         tide_buf_printf(report, "%s\n", err.message);
         return false;
     }

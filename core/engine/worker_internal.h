@@ -45,7 +45,8 @@ struct worker {
 };
 
 /* worker.c */
-/* Loads a generation beside the one that runs. `content` is taken over. NULL: report. */
+/* Loads a generation beside the one that runs, and opens the backends that it is the first to use. `content`
+ * is taken over. NULL: report. */
 struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content *content,
                                      struct tide_buf *report);
 /* "WORD NAME GENERATION" of a bundle. */

@@ -16,6 +16,7 @@
 
 #define READINGS 20
 #define PAUSE_US 5000
+#define BLANK " \t\r\n"
 
 /* In the memory file: the generation, then for each file a record, its path and its bytes, both with a NUL.
  */
@@ -178,7 +179,7 @@ static size_t literal(const char *at, const char **name)
 {
     size_t len;
 
-    at += strspn(at, " \t\r\n(");
+    at += strspn(at, BLANK "(");
     if (*at != '"' && *at != '\'')
         return 0;
     *name = at + 1;
@@ -360,6 +361,40 @@ void tide_content_compare(const struct tide_content *before, const struct tide_c
         if (!tide_content_file(after, path, &len))
             each(arg, TIDE_CONTENT_REMOVED, path);
     }
+}
+
+/* at: behind `tide`. */
+static bool may_be_part(const char *at, const char *part)
+{
+    size_t len = strlen(part);
+
+    at += strspn(at, BLANK);
+    if (*at != '.')
+        return true;
+    at++;
+    at += strspn(at, BLANK);
+    return strncmp(at, part, len) == 0 && !is_word(at[len]);
+}
+
+static bool script_uses(const char *text, const char *part)
+{
+    for (const char *at = text; (at = strstr(at, "tide")); at += 4)
+        if (!(at > text && is_word(at[-1])) && !is_word(at[4]) && may_be_part(at + 4, part))
+            return true;
+    return false;
+}
+
+bool tide_content_uses(const struct tide_content *content, const char *part)
+{
+    struct record record;
+    const char *path, *data;
+
+    for (size_t at = TIDE_GENERATION_LEN; at < content->len; at += record_size(&record)) {
+        get_record(content->data + at, &record, &path, &data);
+        if (is_lua(path, record.path_len) && script_uses(data, part))
+            return true;
+    }
+    return false;
 }
 
 void tide_content_rest(const struct tide_content *content)

@@ -40,6 +40,9 @@ void tide_content_compare(const struct tide_content *before, const struct tide_c
                           void (*each)(void *arg, enum tide_content_change change, const char *path),
                           void *arg);
 
+/* Whether its scripts may use `tide.PART`: one says so, or takes `tide` in a way that doesn't tell, as in
+ * `local t = tide`. */
+bool tide_content_uses(const struct tide_content *content, const char *part);
 /* Lets go of memory that is not needed until the next tide_content_file. */
 void tide_content_rest(const struct tide_content *content);
 

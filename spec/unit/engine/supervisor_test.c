@@ -35,6 +35,11 @@ static const char script[] = "tide.route('GET /here', function() return { here =
                              "  return { slept = req.params.ms }\n"
                              "end)\n";
 
+static const char uses_all[] =
+    "local sql, mail = tide.sql, tide.mail\n"
+    "local files, jobs = tide.bucket('files'), tide.queue('jobs', { n = 'integer' })\n"
+    "tide.route('GET /here', function() return { here = true } end)\n";
+
 struct engine {
     char dir[64];
     char log[96];
@@ -376,6 +381,7 @@ static void tells_which_database_is_missing(void **state)
     struct engine *engine = *state;
     char path[160], away[176];
 
+    write_file(engine->dir, "scripts/web/init.lua", uses_all);
     start(engine, "2", "5s");
     for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/data/%s", engine->dir, names[i][0]);
@@ -394,6 +400,7 @@ static void tells_which_directory_is_missing(void **state)
     struct engine *engine = *state;
     char command[160];
 
+    write_file(engine->dir, "scripts/web/init.lua", uses_all);
     start(engine, "2", "5s");
     snprintf(command, sizeof command, "rm -r %s/data/mail/new", engine->dir);
     assert_int_equal(system(command), 0);
@@ -401,6 +408,27 @@ static void tells_which_directory_is_missing(void **state)
     snprintf(command, sizeof command, "rm -r %s/data/blobs/.tmp", engine->dir);
     assert_int_equal(system(command), 0);
     wait_missing(engine, "[\"blob: ");
+    assert_int_equal(stop(engine), 0);
+}
+
+/* Nor are others opened, until a reload brings a script that uses them. */
+static void asks_what_its_bundles_use_alone(void **state)
+{
+    static const char *const backends[] = {"auth.db", "queue.db", "blobs", "mail"};
+    struct engine *engine = *state;
+    char path[160];
+
+    start(engine, "1", "5s");
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        snprintf(path, sizeof path, "%s/data/%s", engine->dir, backends[i]);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    write_file(engine->dir, "scripts/web/init.lua", uses_all);
+    wait_log(engine, "\"reloaded\"");
+    wait_ready(engine, 200);
+    snprintf(path, sizeof path, "%s/data/queue.db", engine->dir);
+    assert_int_equal(unlink(path), 0);
+    wait_missing(engine, "[\"queue: ");
     assert_int_equal(stop(engine), 0);
 }
 
@@ -448,6 +476,7 @@ static void tells_why_a_worker_can_not_be_replaced(void **state)
 
     char path[160], away[176];
 
+    write_file(engine->dir, "scripts/web/init.lua", uses_all);
     start(engine, "1", "5s");
     snprintf(path, sizeof path, "%s/data/queue.db", engine->dir);
     snprintf(away, sizeof away, "%s.away", path);
@@ -785,6 +814,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(replaces_a_killed_worker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_which_database_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_which_directory_is_missing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(asks_what_its_bundles_use_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_why_a_worker_can_not_be_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_a_worker_by_what_the_others_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replaces_a_worker_that_does_not_answer, set_up, tear_down),

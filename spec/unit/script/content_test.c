@@ -145,6 +145,39 @@ static void tells_what_cannot_be_read(void **state)
     free(large);
 }
 
+static void tells_what_its_scripts_use(void **state)
+{
+    static const struct {
+        const char *text, *part;
+        bool uses;
+    } cases[] = {
+        {"local sql = tide.sql\n", "sql", true},
+        {"local sql = tide.sql\n", "mail", false},
+        {"tide\n  . sql.query(x)", "sql", true},
+        {"tide.sqlite()", "sql", false},
+        {"local t = tide\nt.sql.query(x)", "sql", true},
+        {"local f = tide[part]", "sql", true},
+        {"return tide", "sql", true},
+        {"tidemill.sql(); the_tide.sql()", "sql", false},
+        {"require 'jobs'", "queue", true}, /* of the library */
+        {"require 'jobs'", "mail", false},
+        {"", "mail", false},
+    };
+    struct world *world = *state;
+
+    write_file(world, "lib/jobs.lua", "return tide.queue 'jobs'");
+    write_file(world, "shop/page.html", "tide.mail");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tide_content *content;
+
+        write_file(world, "shop/init.lua", cases[i].text);
+        content = read_place(world);
+        if (tide_content_uses(content, cases[i].part) != cases[i].uses)
+            fail_msg("'%s' and %s", cases[i].text, cases[i].part);
+        tide_content_free(content);
+    }
+}
+
 static void leaves_a_link_to_nowhere_out(void **state)
 {
     struct world *world = *state;
@@ -191,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_named_by_what_belongs_to_it, open_place, tear_down),
         cmocka_unit_test_setup_teardown(is_the_same_for_another_process, open_place, tear_down),
         cmocka_unit_test_setup_teardown(tells_what_cannot_be_read, open_place, tear_down),
+        cmocka_unit_test_setup_teardown(tells_what_its_scripts_use, open_place, tear_down),
         cmocka_unit_test_setup_teardown(leaves_a_link_to_nowhere_out, open_place, tear_down),
         cmocka_unit_test_setup_teardown(tells_which_files_differ, open_place, tear_down),
     };
