@@ -30,7 +30,8 @@ from smtp import SMTP
 from verdict import Verdict
 
 NAME = "tidemill_chaos"
-UPLOADERS, PACE = 2, 1.2  # seconds between the uploads of one: 1,000 in ten minutes
+WANTED = 100  # acknowledged uploads a minute
+UPLOADERS, PACE = 16, 0.5  # seconds from one upload to the next: some are refused
 
 began = time.monotonic()
 
@@ -73,8 +74,10 @@ def make_clip(directory):
 def report(counts, faults, client):
     hits = collections.Counter((fault.part, fault.frozen) for fault in faults.done)
     recoveries = faults.recoveries(client.uploads)
-    print(f"chaos: acknowledged {counts['acknowledged']}, lost {counts['lost']}, doubled {counts['doubled']}; refused "
-          f"{counts['refused']}; without an answer {counts['unanswered']}, of which {counts['taken']} were taken")
+    print(f"chaos: {len(client.uploads)} uploads: acknowledged {counts['acknowledged']}, lost {counts['lost']}, doubled {counts['doubled']}; "
+          f"refused {counts['refused']}; without an answer {counts['unanswered']}, of which {counts['taken']} were taken")
+    for reason, number in counts["reasons"].items():
+        print(f"chaos: {number} e-mail{'s' if number > 1 else ''} came twice: {reason}")
     print("chaos: killed " + ", ".join(f"{part} {hits[part, False]}" for part in faults.parts()) +
           "; frozen for 10 s " + ", ".join(f"{part} {hits[part, True]}" for part in faults.parts()))
     if recoveries:
@@ -91,12 +94,12 @@ def strike(directory, minutes):
         faults = Faults(servers, engines, say)
         client.start(UPLOADERS)
         faults.start()
-        time.sleep(minutes * 60)
+        client.wait(WANTED * minutes, 60 * minutes)
         faults.stop()
         client.stop()
         say("no more faults; what is under way may end")
         faults.revive()
-        verdict = Verdict(client, NAME)
+        verdict = Verdict(client, faults, NAME)
         verdict.settle(say)
         report(verdict.check(), faults, client)
         return verdict.problems

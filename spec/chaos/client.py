@@ -1,8 +1,8 @@
-"""Uploads small clips one after the other, and remembers what became of each."""
+"""Uploads small clips at a steady pace, however long one of them takes, and remembers what became of each."""
 import base64
 import http.client
+import itertools
 import json
-import random
 import threading
 import time
 
@@ -22,7 +22,7 @@ class Client:
     def __init__(self, port, clip, pace):
         self.port, self.clip, self.pace = port, clip, pace
         self.uploads, self.lock, self.token = [], threading.Lock(), None
-        self.stopping = threading.Event()
+        self.numbers, self.stopping = itertools.count(), threading.Event()
 
     def ask(self, method, path, body=None, headers=None, timeout=60):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
@@ -61,18 +61,23 @@ class Client:
         except (OSError, http.client.HTTPException):
             attempt.ended = time.monotonic()
 
-    def run(self, number):
-        count = 0
+    def run(self):
         while not self.stopping.is_set():
-            began = time.monotonic()
-            self.upload(f"clip-{number}-{count:05}.mp4")
-            count += 1
-            self.stopping.wait(max(self.pace * random.uniform(0.7, 1.3) - (time.monotonic() - began), 0.02))
+            with self.lock:
+                number = next(self.numbers)
+            if not self.stopping.wait(max(self.began + number * self.pace - time.monotonic(), 0)):
+                self.upload(f"clip-{number:05}.mp4")
 
     def start(self, threads):
-        self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True) for n in range(threads)]
+        self.began = time.monotonic()
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
         for thread in self.threads:
             thread.start()
+
+    def wait(self, wanted, seconds):
+        """Until so many uploads were acknowledged and so much time has passed."""
+        while len(self.acknowledged()) < wanted or time.monotonic() < self.began + seconds:
+            time.sleep(0.2)
 
     def stop(self):
         self.stopping.set()

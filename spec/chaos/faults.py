@@ -11,7 +11,8 @@ FROZEN = 10  # seconds
 
 class Fault:
     def __init__(self, part, frozen):
-        self.part, self.frozen, self.at, self.over = part, frozen, time.monotonic(), None
+        self.part, self.frozen, self.engine, self.at, self.over = part, frozen, None, time.monotonic(), None
+        self.time = time.time()  # as of files
 
     def __str__(self):
         return f"{self.part} {'frozen' if self.frozen else 'killed'}"
@@ -45,8 +46,11 @@ class Faults:
         try:
             if fault.part == "worker":
                 self.hit_worker(fault)
+            elif fault.part == "supervisor":
+                fault.engine = random.choice(self.engines)
+                self.hit(fault.engine, fault)
             else:
-                self.hit(random.choice(self.engines) if fault.part == "supervisor" else self.servers[fault.part], fault)
+                self.hit(self.servers[fault.part], fault)
         finally:
             fault.over = time.monotonic()
             self.busy.discard(fault.part)
@@ -62,10 +66,10 @@ class Faults:
             server.wait_ready() if server not in self.engines else None
 
     def hit_worker(self, fault):
-        workers = [pid for engine in self.engines for pid in engine.workers()]
+        workers = [(pid, engine) for engine in self.engines for pid in engine.workers()]
         if not workers:
             return
-        pid = random.choice(workers)
+        pid, fault.engine = random.choice(workers)
         self.signal(pid, signal.SIGSTOP if fault.frozen else signal.SIGKILL)
         if fault.frozen:
             time.sleep(FROZEN)

@@ -14,17 +14,24 @@ import urllib.request
 
 import scratch
 
+# Why an e-mail comes twice without anybody's fault: the note that it is out can't be made at the moment when the server takes it. The part that
+# was killed then, and within how many seconds.
+UNAVOIDABLE = [("smtp", 2, "the SMTP server was killed after it had taken it and before it had said so"),
+               ("worker", 31, "its sender was killed after the SMTP server had taken it"),
+               ("supervisor", 31, "its sender was killed after the SMTP server had taken it")]
 SETTLE = 600  # seconds for what is still under way: retries wait for up to some minutes
 
 
 class Verdict:
-    def __init__(self, client, name):
-        self.client, self.name, self.problems = client, name, []
-        self.jobs, self.mails, self.queues = {}, collections.Counter(), {}
+    def __init__(self, client, faults, name):
+        self.client, self.faults, self.name, self.problems = client, faults, name, []
+        self.jobs, self.mails, self.queues = {}, {}, {}
 
     def look(self):
         self.jobs = self.client.jobs()
-        self.mails = collections.Counter(filter(None, map(self.subject_of, pathlib.Path(os.environ["SMTP_MAILDIR"]).glob("new/*"))))
+        self.mails = collections.defaultdict(list)
+        for path in pathlib.Path(os.environ["SMTP_MAILDIR"]).glob("new/*"):
+            self.mails[self.subject_of(path)].append(path.stat().st_mtime)
         self.queues = self.queue_list()
 
     @staticmethod
@@ -70,7 +77,9 @@ class Verdict:
         acknowledged = self.client.acknowledged()
         lost = [u for u in acknowledged if self.jobs.get(u.job, {}).get("state") != "COMPLETE"
                 or self.jobs[u.job]["mp3_fid"] not in self.mails]
-        doubled = [name for name, count in self.mails.items() if count > 1]
+        doubled = [mp3 for mp3, times in self.mails.items() if len(times) > 1]
+        noted = self.noted()
+        reasons = collections.Counter(None if noted[mp3] > 1 else self.why_twice(min(self.mails[mp3])) for mp3 in doubled)
         by_name = {job["name"]: job for job in self.jobs.values()}
         answered = [u for u in self.client.uploads if u.answer not in (202, None)]
         refused_but_there = [u for u in answered if u.name in by_name]
@@ -80,10 +89,31 @@ class Verdict:
         self.demand(not refused_but_there, f"{len(refused_but_there)} uploads are there that were refused: "
                     f"{[(u.name, u.answer) for u in refused_but_there[:5]]}")
         self.demand(len(by_name) == len(self.jobs), f"{len(self.jobs) - len(by_name)} uploads became two jobs")
+        self.demand(None not in reasons, f"{reasons[None]} e-mails came twice though no one was killed who had to do with them")
+        strange = set(self.mails) - {job["mp3_fid"] for job in self.jobs.values() if job["state"] == "COMPLETE"}
+        self.demand(not strange, f"{len(strange)} e-mails are about no job that is done")
         self.check_files()
         self.check_queues()
-        return {"acknowledged": len(acknowledged), "lost": len(lost), "doubled": len(doubled),
+        return {"acknowledged": len(acknowledged), "lost": len(lost), "doubled": len(doubled), "reasons": reasons,
                 "refused": len(answered), "unanswered": len(unanswered), "taken": len(taken)}
+
+    def noted(self):
+        """How often a worker lived to note that an e-mail was out."""
+        found = collections.Counter()
+        for engine in self.faults.engines:
+            for line in engine.log.read_text(errors="replace").splitlines():
+                if '"e-mail sent"' in line:
+                    found[json.loads(line)["fields"]["mp3"]] += 1
+        return found
+
+    def why_twice(self, first):
+        """An e-mail that the server took at this time; None: for no good reason."""
+        for part, seconds, reason in UNAVOIDABLE:
+            for fault in self.faults.done:
+                sends = not fault.engine or "notification" in fault.engine.bundles
+                if fault.part == part and not fault.frozen and sends and -1 < fault.time - first < seconds:
+                    return reason
+        return None
 
     def check_files(self):
         complete = {job["mp3_fid"] for job in self.jobs.values() if job["state"] == "COMPLETE"}
