@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "cli/bundles.h"
 #include "cli/command.h"
 #include "engine/suggest.h"
@@ -17,11 +18,25 @@ static int fail(const struct tide_err *err)
     return tide_cli_fail("%s", err->message);
 }
 
+/* Of C0, or of C1, whose first byte is 0xC2. */
+static bool is_control(const char *text, size_t len)
+{
+    unsigned char c = (unsigned char)text[len - 1];
+
+    return len == 1 ? c < 0x20 || c == 0x7f : len == 2 && (unsigned char)*text == 0xC2 && c < 0xA0;
+}
+
+/* A terminal is not told what a message says. Bytes that are no UTF-8 are shown as U+FFFD. */
 static void print_text(const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) { /* a terminal is not told what a message says */
-        unsigned char c = (unsigned char)text[i];
-        putchar(c >= 0x20 && c != 0x7f ? c : ' ');
+    for (size_t i = 0, n; i < len; i += n ? n : 1) {
+        n = tide_utf8_len(text + i, len - i);
+        if (n == 0)
+            fputs("\xEF\xBF\xBD", stdout);
+        else if (is_control(text + i, n))
+            putchar(' ');
+        else
+            fwrite(text + i, 1, n, stdout);
     }
 }
 

@@ -16,5 +16,23 @@ check "the dead letter is sent again" queue retry video --all
 check "the job ends anew" until_true 60 eval '[[ $(state "$job") == COMPLETE ]]'
 check "it has its failure behind it" test "$(jq -c '[has("code"), has("reason"), .percent]' "$work/body")" = "[false,false,100]"
 check "one e-mail comes" until_true 30 mail_count 1
+
+# "a", ESC [31m, a byte that is no UTF-8, CSI as one character, "é": what a terminal must not get as it is
+foreign='a\x1b[31m\xff\xc2\x9b\xc3\xa9'
+publish_foreign() { # as another program would
+    if [[ $PROFILE == cluster ]]; then
+        curl -fsS -o /dev/null "$RABBITMQ_MANAGEMENT_URL/api/exchanges/%2F/amq.default/publish" -d "{\"properties\": {}, \"routing_key\":
+            \"$scratch.video\", \"payload\": \"$(printf "$foreign" | base64)\", \"payload_encoding\": \"base64\"}"
+    else
+        sqlite3 -cmd ".timeout 5000" "$work/data/queue.db" "INSERT INTO message (queue, state, due, published, payload)
+            VALUES ('video', 0, 0, 0, x'$(printf "$foreign" | od -An -v -tx1 | tr -d ' ')')"
+    fi
+}
+dead_is() { [[ $(queue list --json | jq '[.[].dead] | add // 0') == "$1" ]]; }
+need "a message comes that is neither JSON nor UTF-8" publish_foreign
+check "it is a dead letter at once" until_true 20 dead_is 1
+check "show prints it without controls, and a sign for what is no text" grep -qF 'a [31m� é' <(queue show video)
+check "as JSON, too" test "$(queue show video --json | jq -r '.[0] | .code + " " + .payload')" = $'bad_message a\x1b[31m�\u009bé'
+check "purge takes it away" queue purge video
 check "there is no dead letter left" test "$(queue list --json | jq '[.[].dead] | add // 0')" = 0
 check "the engine stops on SIGTERM" engine_stop

@@ -19,6 +19,7 @@ struct settling {
     struct tide_amqp_incoming *incoming;
     enum tide_amqp_place place;
     int64_t delay_ms;
+    int64_t delayed_until_ms;    /* of TIDE_AMQP_DELAY, monotonic */
     struct tide_amqp_message as; /* without payload */
     int64_t again_ms;            /* 0: it is under way */
     struct settling *next, **prev;
@@ -87,11 +88,21 @@ static struct tide_amqp_message copy_message(const struct tide_amqp_message *fro
     return to;
 }
 
+/* A delay that its queue could not take, as we may not make that, has passed here by and by. */
+static void end_delay(struct settling *settling)
+{
+    if (settling->place != TIDE_AMQP_DELAY || tide_clock_monotonic_ms() < settling->delayed_until_ms)
+        return;
+    settling->place = TIDE_AMQP_QUEUE;
+    settling->delay_ms = 0;
+}
+
 static void publish_copy(struct settling *settling)
 {
     const struct tide_amqp_message *original = &settling->incoming->message;
     struct tide_amqp_outgoing *outgoing = tide_amqp_allocate(sizeof *outgoing);
 
+    end_delay(settling);
     snprintf(outgoing->queue, sizeof outgoing->queue, "%s", settling->consumer->how.queue);
     outgoing->place = settling->place;
     outgoing->delay_ms = settling->delay_ms;
@@ -128,6 +139,7 @@ void tide_amqp_settle(struct consumer *consumer, struct tide_amqp_incoming *inco
                                   .incoming = incoming,
                                   .place = place,
                                   .delay_ms = delay_ms,
+                                  .delayed_until_ms = tide_clock_monotonic_ms() + delay_ms,
                                   .as = as,
                                   .next = broker->settling,
                                   .prev = &broker->settling};

@@ -213,10 +213,16 @@ static void add_dead_letters(struct arguments *to, const struct tide_amqp_url *u
 
 /* ---- declaring ---- */
 
-static enum tide_amqp_outcome look_for(amqp_connection_state_t conn, const char *name, struct tide_err *err)
+/* The outcome of a passive declaration after one that was refused with `code`; err says why. */
+static enum tide_amqp_outcome found(amqp_connection_state_t conn, const char *name, int code,
+                                    struct tide_err *err)
 {
-    amqp_queue_declare(conn, TIDE_AMQP_TOPOLOGY, amqp_cstring_bytes(name), 1, 0, 0, 0, amqp_empty_table);
-    return tide_amqp_outcome(conn, TIDE_AMQP_TOPOLOGY, name, err);
+    struct tide_err missing;
+    enum tide_amqp_outcome outcome = tide_amqp_outcome(conn, TIDE_AMQP_TOPOLOGY, name, &missing);
+
+    if (outcome == TIDE_AMQP_REFUSED && code == AMQP_ACCESS_REFUSED)
+        tide_err_prefix(err, "%s is not there: make it, or give the user the right to configure it", name);
+    return outcome;
 }
 
 /* One that exists is good, whoever made it and how: also where we may not make any. */
@@ -225,13 +231,29 @@ static enum tide_amqp_outcome declare(amqp_connection_state_t conn, const char *
 {
     amqp_table_t table = {arguments->count, arguments->entries};
     enum tide_amqp_outcome outcome;
-    struct tide_err missing;
+    int code = 0;
 
     amqp_queue_declare(conn, TIDE_AMQP_TOPOLOGY, amqp_cstring_bytes(name), 0, 1, 0, 0, table);
-    outcome = tide_amqp_outcome(conn, TIDE_AMQP_TOPOLOGY, name, err);
+    outcome = tide_amqp_outcome_code(conn, TIDE_AMQP_TOPOLOGY, name, &code, err);
     if (outcome != TIDE_AMQP_REFUSED)
         return outcome;
-    return look_for(conn, name, &missing);
+    amqp_queue_declare(conn, TIDE_AMQP_TOPOLOGY, amqp_cstring_bytes(name), 1, 0, 0, 0, amqp_empty_table);
+    return found(conn, name, code, err);
+}
+
+static enum tide_amqp_outcome declare_exchange(amqp_connection_state_t conn, const char *name,
+                                               struct tide_err *err)
+{
+    const amqp_bytes_t exchange = amqp_cstring_bytes(name), type = amqp_cstring_bytes("direct");
+    enum tide_amqp_outcome outcome;
+    int code = 0;
+
+    amqp_exchange_declare(conn, TIDE_AMQP_TOPOLOGY, exchange, type, 0, 1, 0, 0, amqp_empty_table);
+    outcome = tide_amqp_outcome_code(conn, TIDE_AMQP_TOPOLOGY, name, &code, err);
+    if (outcome != TIDE_AMQP_REFUSED)
+        return outcome;
+    amqp_exchange_declare(conn, TIDE_AMQP_TOPOLOGY, exchange, type, 1, 0, 0, 0, amqp_empty_table);
+    return found(conn, name, code, err);
 }
 
 static enum tide_amqp_outcome declare_dead(amqp_connection_state_t conn, const struct tide_amqp_url *url,
@@ -248,9 +270,7 @@ static enum tide_amqp_outcome declare_dead(amqp_connection_state_t conn, const s
     outcome = declare(conn, name, &arguments, err);
     if (outcome != TIDE_AMQP_DONE)
         return outcome;
-    amqp_exchange_declare(conn, TIDE_AMQP_TOPOLOGY, amqp_cstring_bytes(exchange),
-                          amqp_cstring_bytes("direct"), 0, 1, 0, 0, amqp_empty_table);
-    outcome = tide_amqp_outcome(conn, TIDE_AMQP_TOPOLOGY, exchange, err);
+    outcome = declare_exchange(conn, exchange, err);
     if (outcome != TIDE_AMQP_DONE)
         return outcome;
     amqp_queue_bind(conn, TIDE_AMQP_TOPOLOGY, amqp_cstring_bytes(name), amqp_cstring_bytes(exchange),
