@@ -9,6 +9,7 @@ has_ended() { (($(ended | sort -u | wc -l) >= $1)); }
 
 start_drill 10ms
 for round in 1 2 3; do
+    need "the engine is ready" until_true 30 is_ready
     for delay in 3 4 5; do
         number=$((9000 + 3 * round + delay))
         check "message $number is accepted" test "$(publish "$number" | cut -d ' ' -f 2)" = 202
