@@ -7,9 +7,25 @@ local none = tide.json.null
 -- Seconds: until the e-mail must have been begun, and until another may claim it. In between a delivery (90 s at most) and
 -- its note have to end.
 local BEGIN, HOLD = 30, 150
+local SKEW = 60 -- seconds that two machines' clocks may differ by
 
+-- One that ends later than any could was made before the clock was set back: nobody waits for that.
 local function holds(mailing)
-  return mailing ~= nil and tide.now() < tonumber(mailing:match "^%d+")
+  local left = mailing and tonumber(mailing:match "^%d+") - tide.now()
+  return left and left > 0 and left <= HOLD + SKEW
+end
+
+-- Notes something until the store answers, for some time; nil: it did not.
+local function note(mp3, patch, where)
+  local patience = tide.now() + BEGIN
+  repeat
+    local noted, err = mp3:annotate(patch, where)
+    if noted ~= nil then
+      return noted
+    end
+    tide.log.warn("the store takes no note about an e-mail", { mp3 = mp3.id, code = err.code, message = err.message })
+    tide.sleep "1s"
+  until tide.now() > patience
 end
 
 -- A claim on the MP3; nil: it is another's, or the e-mail is out already.
@@ -20,27 +36,23 @@ function claim.take(mp3)
   end
   local name = ("%d %s"):format(now + HOLD, tide.id.new())
   local taken, err = mp3:annotate({ mailing = name }, { mailing = held or none, mailed = none })
-  assert(taken ~= nil, err)
-  return taken and { mp3 = mp3, name = name, before = now + BEGIN } or nil
+  if taken == nil and not note(mp3, { mailing = name }, { mailing = name }) then -- it may be there: the store died before its answer
+    error(err)
+  end
+  return taken ~= false and { mp3 = mp3, name = name, before = now + BEGIN } or nil
 end
 
 -- The e-mail is not out: whoever comes next may try. What can't be written now ends by itself.
 function claim.drop(mine)
-  mine.mp3:annotate({ mailing = none }, { mailing = mine.name })
+  note(mine.mp3, { mailing = none }, { mailing = mine.name })
 end
 
 -- The e-mail is out. The note and the end of the message each keep another from sending it again: when the store takes no note
 -- for long, the other has to do.
 function claim.done(mine)
-  local patience = tide.now() + BEGIN
-  repeat
-    local noted, err = mine.mp3:annotate { mailed = math.floor(tide.now()), mailing = none }
-    if noted ~= nil then
-      return tide.log.info("e-mail sent", { mp3 = mine.mp3.id })
-    end
-    tide.log.warn("an e-mail is out and not noted", { mp3 = mine.mp3.id, code = err.code, message = err.message })
-    tide.sleep "1s"
-  until tide.now() > patience
+  if note(mine.mp3, { mailed = math.floor(tide.now()), mailing = none }) ~= nil then
+    tide.log.info("e-mail sent", { mp3 = mine.mp3.id })
+  end
 end
 
 return claim

@@ -24,7 +24,7 @@ mp3_queue:consume({ concurrency = 8, attempts = 15, timeout = "3m" }, function(j
   end
   local mine = claim.take(mp3)
   if not mine then
-    return tide.retry { after = "45s", code = "claimed", message = "another worker may be sending this e-mail" }
+    return tide.retry { after = "50s", code = "claimed", message = "another worker may be sending this e-mail" }
   end
   local facts = { fid = mp3.id, url = config.download_url .. "?fid=" .. mp3.id, username = job.username }
   local sent, err = tide.mail.send {

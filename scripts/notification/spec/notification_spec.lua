@@ -1,4 +1,5 @@
 local ANNA = "anna@example.com"
+local directory = debug.getinfo(1, "S").source:match "^@(.*)/"
 
 describe("notification", function()
   local app = tide.spec.bundle("notification", { settings = { download_url = "https://mp3.example.com/download" } })
@@ -65,6 +66,39 @@ describe("notification", function()
     tide.spec.clock:jump "21s"
     assert.equal("done", deliver(fid))
     assert.equal(1, #mails_about(fid))
+    assert.is_nil(mp3s:open(fid).metadata.mailing)
+  end)
+
+  it("waits for no claim that a clock which was set back has left", function()
+    local fid = store(ANNA)
+    assert(mp3s:annotate(fid, { mailing = ("%d another"):format(tide.now() + 3600) }))
+    assert.equal("done", deliver(fid))
+    assert.equal(1, #mails_about(fid))
+  end)
+
+  -- The MP3 whose store dies as it is asked for the first time, before it has done that or after.
+  local function dying(fid, done)
+    local mp3, asked = mp3s:open(fid), 0
+    return setmetatable({ annotate = function(_, ...)
+      asked = asked + 1
+      if asked > 1 or done then
+        local result, err = mp3:annotate(...)
+        if asked > 1 then
+          return result, err
+        end
+      end
+      return nil, { code = "unavailable", message = "no answer", retryable = true }
+    end }, { __index = mp3 })
+  end
+
+  it("knows its claim when the store died before it could say so, and leaves none that wasn't written", function()
+    local claim = dofile(directory .. "/../claim.lua")
+    local fid = store(ANNA)
+    local mine = claim.take(dying(fid, true))
+    assert.equal(mine.name, mp3s:open(fid).metadata.mailing)
+    claim.drop(mine)
+    local ok, err = pcall(claim.take, dying(fid, false))
+    assert.same({ false, "no answer" }, { ok, err.message })
     assert.is_nil(mp3s:open(fid).metadata.mailing)
   end)
 
