@@ -115,13 +115,20 @@ class Verdict:
                     return reason
         return None
 
+    def orphans(self):
+        return sum(scratch.files(self.name, bucket)[1] for bucket in ("videos", "mp3s"))
+
+    def wait_for_sweep(self):
+        end = time.monotonic() + 60
+        while self.orphans() and time.monotonic() < end:
+            time.sleep(1)
+
     def check_files(self):
         complete = {job["mp3_fid"] for job in self.jobs.values() if job["state"] == "COMPLETE"}
-        mp3s, mp3_orphans = scratch.files(self.name, "mp3s")
-        videos, video_orphans = scratch.files(self.name, "videos")
+        mp3s, videos = (scratch.files(self.name, bucket)[0] for bucket in ("mp3s", "videos"))
         self.demand(mp3s == len(complete), f"{mp3s} MP3s for {len(complete)} jobs")
         self.demand(videos == len(self.jobs), f"{videos} videos for {len(self.jobs)} jobs")
-        self.demand(mp3_orphans + video_orphans == 0, f"{video_orphans} chunks of videos and {mp3_orphans} of MP3s belong to no file")
+        self.demand(self.orphans() == 0, f"{self.orphans()} chunks belong to no file")
 
     def check_queues(self):
         for name, count in self.queues.items():
