@@ -93,6 +93,7 @@ struct tide_http_server {
     struct tide_link accepted;       /* libmicrohttpd has not yet begun with them */
     struct tide_link unwatched;      /* suspended, not yet watched; oldest first */
     struct tide_link work;           /* requests with a callback due or a read to hand over */
+    struct tide_link files;          /* requests whose file libmicrohttpd has not yet begun to send */
     struct tide_http_request *spare; /* finished ones, to be used again */
     unsigned spares;
     struct tide_http_addresses *addresses;
@@ -197,7 +198,7 @@ struct tide_http_request {
     struct tide_http_connection *connection;
     struct tide_http_handler handler; /* the server's when it started */
     struct tide_http_request *next_spare;
-    struct tide_link in_work;
+    struct tide_link in_work, in_files;
     void *user;
     enum request_phase phase;
     bool started; /* on_request has run */
@@ -326,6 +327,8 @@ void tide_http_response_abort(struct tide_http_request *request);
 /* Sets bytes_out when the request is over. */
 void tide_http_response_count(struct tide_http_request *request);
 bool tide_http_response_is_stream(const struct tide_http_request *request);
+/* After libmicrohttpd has run: sets up the sockets on which it has begun to send a file. */
+void tide_http_files_begun(struct tide_http_server *server);
 
 /* reader.c: a response's source */
 struct MHD_Response *tide_http_reader_create(struct tide_http_request *request, struct tide_source *source);

@@ -60,6 +60,7 @@ struct tide_http_request *tide_http_request_new(struct tide_http_connection *con
     request->connection = connection;
     request->query = "";
     tide_link_init(&request->in_work);
+    tide_link_init(&request->in_files);
     if (keep_target(request, target)) {
         make_id(server, request->id);
         tide_http_body_init(request);

@@ -71,6 +71,7 @@ void tide_http_run(struct tide_http_server *server)
     do {
         server->need_run = false;
         MHD_run(server->daemon);
+        tide_http_files_begun(server);
     } while (++rounds < MAX_ROUNDS && has_more(server));
     server->running = false;
     do_work(server);
@@ -222,6 +223,7 @@ static struct tide_http_server *new_server(uv_loop_t *loop, const struct tide_ht
     tide_link_init(&server->lingering);
     tide_link_init(&server->unwatched);
     tide_link_init(&server->work);
+    tide_link_init(&server->files);
     randombytes_buf(&server->id_base, sizeof server->id_base);
     server->addresses = tide_http_addresses_new();
     server->daemon = server->addresses ? start_daemon(server) : NULL;

@@ -214,6 +214,34 @@ static void files_are_sent(void **state)
     assert_int_equal(fixture->bytes_out, 2999800);
 }
 
+/* The server's side is in this process too. */
+static bool is_corked(void)
+{
+    int fd, corked;
+
+    for (fd = 3; fd < 256; fd++) {
+        socklen_t len = sizeof corked;
+
+        if (getsockopt(fd, IPPROTO_TCP, TCP_CORK, &corked, &len) == 0 && corked)
+            return true;
+    }
+    return false;
+}
+
+static void a_file_waits_for_no_further_piece(void **state)
+{
+    char begin[1000];
+    int fd = dial(*state);
+    int64_t until = now_ms() + 3000; /* before it is ended, as its client doesn't read */
+
+    send_text(fd, "GET /file?n=50000000 HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(recv(fd, begin, sizeof begin, MSG_WAITALL), sizeof begin); /* more than its head */
+    while (is_corked() && now_ms() < until)
+        usleep(1000);
+    assert_false(is_corked());
+    close(fd);
+}
+
 static void statuses_without_a_body(void **state)
 {
     int fd = dial(*state);
@@ -500,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sources_are_streamed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_source_that_fails_cuts_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_waits_for_no_further_piece, setup, teardown),
         cmocka_unit_test_setup_teardown(statuses_without_a_body, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_response_headers_become_500, setup, teardown),
         cmocka_unit_test_setup_teardown(problems_are_json, setup, teardown),
