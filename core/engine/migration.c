@@ -43,7 +43,7 @@ static void work(struct tide_job *job) /* on the pool's thread */
 
 static void on_timer(uv_timer_t *timer);
 
-static void done(struct tide_job *job)
+static void on_run(struct tide_job *job)
 {
     struct tide_migration *self = migration_of(job);
 
@@ -61,7 +61,7 @@ static void on_timer(uv_timer_t *timer)
     struct tide_migration *self = timer->data;
     struct tide_err err;
 
-    self->job = (struct tide_job){.work = work, .done = done};
+    self->job = (struct tide_job){.work = work, .done = on_run};
     if (!tide_pool_submit(self->pool, &self->job, &err))
         uv_timer_start(timer, on_timer, RETRY_MS, 0);
 }
@@ -122,4 +122,74 @@ bool tide_migration_begin(struct tide_migration **migration, uv_loop_t *loop,
     (*migration)->later = later;
     (*migration)->arg = arg;
     return true;
+}
+
+/* ---- one bundle ---- */
+
+struct tide_bundle_migration {
+    struct tide_settings settings; /* a shallow copy with this bundle alone */
+    const struct tide_log *log;
+    struct tide_pool *pool;
+    struct tide_job job;
+    void (*done)(void *arg, const struct tide_err *err); /* NULL: dropped */
+    void *arg;
+    bool ok;
+    struct tide_err err;
+};
+
+static struct tide_bundle_migration *bundle_migration_of(struct tide_job *job)
+{
+    return (struct tide_bundle_migration *)((char *)job - offsetof(struct tide_bundle_migration, job));
+}
+
+static void work_on_bundle(struct tide_job *job) /* on the pool's thread */
+{
+    struct tide_bundle_migration *self = bundle_migration_of(job);
+
+    self->ok = run(&self->settings, self->log, &self->err);
+}
+
+static void bundle_done(struct tide_job *job)
+{
+    struct tide_bundle_migration *self = bundle_migration_of(job);
+
+    if (self->done)
+        self->done(self->arg, self->ok ? NULL : &self->err);
+    tide_pool_free(self->pool);
+    free(self);
+}
+
+struct tide_bundle_migration *tide_bundle_migration_start(uv_loop_t *loop,
+                                                          const struct tide_settings *settings, size_t index,
+                                                          const struct tide_log *log,
+                                                          void (*done)(void *arg, const struct tide_err *err),
+                                                          void *arg, struct tide_err *err)
+{
+    struct tide_bundle_migration *self = calloc(1, sizeof *self);
+
+    if (!self) {
+        tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
+        return NULL;
+    }
+    *self = (struct tide_bundle_migration){
+        .settings = *settings,
+        .log = log,
+        .pool = tide_pool_new(loop, "migration", 1, 1, err),
+        .job = {.work = work_on_bundle, .done = bundle_done},
+        .done = done,
+        .arg = arg,
+    };
+    self->settings.bundles += index;
+    self->settings.bundle_count = 1;
+    if (self->pool && tide_pool_submit(self->pool, &self->job, err))
+        return self;
+    tide_pool_free(self->pool);
+    free(self);
+    return NULL;
+}
+
+void tide_bundle_migration_drop(struct tide_bundle_migration *self)
+{
+    if (self)
+        self->done = NULL;
 }

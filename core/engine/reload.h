@@ -49,7 +49,8 @@ TIDE_WARN_UNUSED bool tide_reload_back(struct tide_reload *reload, size_t index,
 /* No bundle is being reloaded. */
 bool tide_reload_is_settled(const struct tide_reload *reload);
 
-/* Ends the specs that run (engine/gate.h), and refuses what they were to let in. NULL is ignored. */
+/* Refuses what still waits for its specs (engine/gate.h) or its tables; the specs are ended. NULL is ignored.
+ */
 void tide_reload_stop(struct tide_reload *reload);
 /* Whether the process is one of these. NULL is ignored. */
 bool tide_reload_owns(const struct tide_reload *reload, int pid);

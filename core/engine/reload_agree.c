@@ -17,7 +17,9 @@ static void refuse(struct tide_reload *reload, size_t index, const char *report)
         if (reload->supervisor->children[i].attached)
             tide_control_send(&reload->supervisor->children[i].control, line);
     tide_gate_stop(bundle->gate);
+    tide_bundle_migration_drop(bundle->migration);
     bundle->gate = NULL;
+    bundle->migration = NULL;
     if (bundle->back)
         tide_history_put(&bundle->history, bundle->candidate);
     else
@@ -123,31 +125,74 @@ static void open_gate(struct tide_reload *reload, size_t index)
         refuse(reload, index, err.message);
 }
 
+static void on_migrated(void *arg, const struct tide_err *err)
+{
+    struct reloaded *bundle = arg;
+    struct tide_reload *reload = bundle->reload;
+    size_t index = (size_t)(bundle - reload->bundles);
+
+    bundle->migration = NULL;
+    bundle->migrated = !err;
+    if (err)
+        refuse(reload, index, err->message);
+    else
+        see_agreed(reload, index);
+}
+
+static void migrate(struct tide_reload *reload, size_t index)
+{
+    struct tide_supervisor *supervisor = reload->supervisor;
+    struct reloaded *bundle = &reload->bundles[index];
+    struct tide_err err;
+
+    bundle->migration = tide_bundle_migration_start(&supervisor->loop, supervisor->settings, index,
+                                                    &supervisor->log, on_migrated, bundle, &err);
+    if (!bundle->migration)
+        refuse(reload, index, err.message);
+}
+
 /* Workers that are not there now will start with what is current then. */
 static void see_agreed(struct tide_reload *reload, size_t index)
 {
     const struct tide_supervisor *supervisor = reload->supervisor;
     const struct reloaded *bundle = &reload->bundles[index];
 
-    if (!bundle->candidate || bundle->gate)
+    if (!bundle->candidate || bundle->gate || bundle->migration)
         return;
     for (unsigned i = 0; i < supervisor->child_count; i++)
         if (supervisor->children[i].state == TIDE_WORKER_READY && supervisor->children[i].asked[index])
             return;
-    if (bundle->passed)
-        swap(reload, index);
-    else
+    if (!bundle->passed)
         open_gate(reload, index);
+    else if (!bundle->migrated)
+        migrate(reload, index);
+    else
+        swap(reload, index);
+}
+
+static void note_schema(void *arg, enum tide_content_change change, const char *path)
+{
+    struct reloaded *bundle = arg;
+    const char *directory =
+        tide_reload_settings(bundle->reload, (size_t)(bundle - bundle->reload->bundles))->directory;
+    size_t len = strlen(directory);
+
+    if (change != TIDE_CONTENT_REMOVED && strncmp(path, directory, len) == 0 &&
+        strncmp(path + len, "/schema/", 8) == 0)
+        bundle->migrated = false;
 }
 
 void tide_reload_ask(struct tide_reload *reload, size_t index, struct tide_content *candidate, bool back)
 {
     struct tide_supervisor *supervisor = reload->supervisor;
+    struct reloaded *bundle = &reload->bundles[index];
 
-    reload->bundles[index].candidate = candidate;
-    reload->bundles[index].back = back;
-    reload->bundles[index].passed = back || supervisor->settings->gate == TIDE_SETTINGS_GATE_OFF;
-    tide_buf_reset(&reload->bundles[index].report);
+    bundle->candidate = candidate;
+    bundle->back = back;
+    bundle->passed = back || supervisor->settings->gate == TIDE_SETTINGS_GATE_OFF;
+    bundle->migrated = true;
+    tide_content_compare(bundle->current, candidate, note_schema, bundle);
+    tide_buf_reset(&bundle->report);
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         struct tide_child *child = &supervisor->children[i];
 
@@ -161,7 +206,7 @@ void tide_reload_ask(struct tide_reload *reload, size_t index, struct tide_conte
 void tide_reload_stop(struct tide_reload *reload)
 {
     for (size_t i = 0; reload && i < reload->count; i++)
-        if (reload->bundles[i].gate)
+        if (reload->bundles[i].gate || reload->bundles[i].migration)
             refuse(reload, i, "the engine stops\n");
 }
 

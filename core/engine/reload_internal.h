@@ -13,7 +13,9 @@ struct reloaded {
     struct tide_content *current, *candidate; /* candidate: the workers are asked about it; NULL: none */
     bool back;                                /* the candidate is one of the history */
     bool passed;                              /* the candidate needs no specs, or they have passed */
+    bool migrated;                            /* it brings no schema files, or the database has them */
     struct tide_gate *gate;                   /* its specs run; NULL: they don't */
+    struct tide_bundle_migration *migration;  /* its schema files are applied or looked at; NULL: no */
     bool swapping;                  /* all agreed: the candidate is the current one, and is waited for */
     bool wanted;                    /* read it again when this one is over */
     char seen[TIDE_GENERATION_LEN]; /* on the disk, when it was read last */

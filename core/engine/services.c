@@ -157,7 +157,7 @@ struct tide_bundle *tide_services_load(const struct tide_services *services,
                                         .content = content,
                                         .services = services};
 
-    if (content || check_schema(bundle, report)) /* of a running engine they were seen at its start */
+    if (content || check_schema(bundle, report)) /* of a running engine they are looked at elsewhere */
         return tide_bundle_load(&config, report);
     return NULL;
 }

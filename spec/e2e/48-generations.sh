@@ -185,3 +185,33 @@ check "by its own generation" grep -qi "^X-Tidemill-Generation: $old" "$work/hou
 check "the log tells what was ended" grep -q "an old generation is still busy.*\"generation\":\"$old\".*\"in_flight\":1" "$work/engine.log"
 check "none is left" eval 'command reload --wait && command status && ! told busy'
 check "the engine ends well" engine_stop
+
+# ---- schema files ----
+
+unset TIDEMILL_RELOAD_DRAIN_TIMEOUT TIDEMILL_DEBUG_HEADERS
+mkdir "$scripts/hello/schema"
+echo "CREATE TABLE word (text TEXT NOT NULL); INSERT INTO word (text) VALUES ('kept');" >"$scripts/hello/schema/001_word.sql"
+answer_with() { # SQL, which gives `text`
+    echo "tide.route(\"GET /\", function() return tide.respond.text(200, tide.sql.query(\"$1\")[1].text) end)" >"$scripts/hello/init.lua"
+}
+answer_with "SELECT text FROM word"
+need "the engine starts with a schema file" start
+check "its table is there" says_word kept
+echo "ALTER TABLE word ADD COLUMN more TEXT DEFAULT 'added';" >"$scripts/hello/schema/002_more.sql"
+answer_with "SELECT more AS text FROM word"
+check "one that comes with a reload is applied before" eval 'command reload && told "added .*/002_more.sql$" && says_word added'
+before=$(generation)
+echo "ALTER TABLE absent ADD COLUMN more TEXT;" >"$scripts/hello/schema/003_wrong.sql"
+check "one that fails is refused" eval '! command reload && told "003_wrong.sql: .*no such table: absent" && says_word added'
+check "and its generation" test "$(generation)" = "$before"
+rm "$scripts/hello/schema/003_wrong.sql"
+check "the engine ends well" engine_stop
+export TIDEMILL_MIGRATE=off
+need "the engine starts without migrations" start
+echo "ALTER TABLE word ADD COLUMN third TEXT DEFAULT 'third';" >"$scripts/hello/schema/003_third.sql"
+answer_with "SELECT third AS text FROM word"
+check "then a reload asks for tidemill migrate" eval '! command reload && told "003_third.sql: run tidemill migrate" && says_word added'
+check "after it the generation is run" eval 'command migrate && command reload && says_word third'
+check "going back needs none" eval 'command reload --to "$before" && says_word added'
+check "the engine ends well" engine_stop
+unset TIDEMILL_MIGRATE
