@@ -1,9 +1,37 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/buf.h"
+
+#define SLACK 65536 /* tide_buf_read takes steps */
+
+char *tide_file_read(const char *path, size_t most, size_t *len, struct tide_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct tide_buf buf;
+    bool good;
+
+    if (fd < 0) {
+        tide_err_errno(err, errno, path);
+        return NULL;
+    }
+    tide_buf_init(&buf, most + SLACK);
+    good = tide_buf_read(&buf, fd, most);
+    if (!good && errno == EFBIG)
+        tide_err_set(err, TIDE_ERR_TOO_LARGE, false, "%s: over %zu bytes", path, most);
+    else if (!good)
+        tide_err_errno(err, errno, path);
+    close(fd);
+    if (good)
+        return tide_buf_take(&buf, len);
+    tide_buf_release(&buf);
+    return NULL;
+}
 
 bool tide_file_make_private(const char *path, struct tide_err *err)
 {

@@ -1,8 +1,14 @@
-/* Files that are made before a library opens them. Any thread; errors by errno. */
+/* Files as a whole: read, or made before a library opens them. Any thread; blocks. */
 #ifndef TIDE_BASE_FILE_H
 #define TIDE_BASE_FILE_H
 
+#include <stddef.h>
+
 #include "base/err.h"
+
+/* What the file holds, with a NUL behind it, the caller's to free. NULL: it can't be read, or has more than
+ * `most` bytes (TIDE_ERR_TOO_LARGE). `len` may be NULL. */
+char *tide_file_read(const char *path, size_t most, size_t *len, struct tide_err *err);
 
 /* Makes an empty file that only its owner may read and write, unless there is one at `path`: SQLite would
  * follow the umask. A file that is there is never opened: closing it would drop the locks that other

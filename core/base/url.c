@@ -111,7 +111,7 @@ static bool take_parts(struct tide_url *url, const char *form, struct tide_err *
     return take_host(url, host ? host : authority, form, err);
 }
 
-static char *show(const char *text)
+char *tide_url_show(const char *text)
 {
     struct tide_buf shown;
 
@@ -128,7 +128,7 @@ bool tide_url_parse(struct tide_url *url, const char *text, const char *form, st
     if (!tide_url_check_credentials(text, err))
         return false;
     url->text = strdup(text);
-    url->shown = show(text);
+    url->shown = tide_url_show(text);
     if (!url->text || !url->shown)
         tide_err_errno(err, ENOMEM, "URL");
     else if (take_parts(url, form, err))

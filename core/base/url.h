@@ -47,5 +47,7 @@ TIDE_WARN_UNUSED bool tide_url_check_credentials(const char *url, struct tide_er
 
 /* Appends any URL with "***" for its password. */
 void tide_url_redact(const char *url, struct tide_buf *out);
+/* That without parameters, the caller's to free. NULL when memory is out. */
+char *tide_url_show(const char *url);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * Reload: the supervisor reads a bundle's files again, hands them to every worker, and lets them swap when
- * all have loaded them without a fault and, with the setting reload.gate, the bundle's specs have passed;
- * else all keep what they run. A worker that is started later loads what the others run, whatever is on the
- * disk. One reload of a bundle at a time; what changes meanwhile is read again after it. Loop thread of the
- * supervisor.
+ * all have loaded them without a fault, the bundle's specs have passed (setting reload.gate), and the
+ * database has the schema files that come with them; else all keep what they run. A worker that is started
+ * later loads what the others run, whatever is on the disk. One reload of a bundle at a time; what changes
+ * meanwhile is read again after it. Loop thread of the supervisor.
  */
 #ifndef TIDE_ENGINE_RELOAD_H
 #define TIDE_ENGINE_RELOAD_H

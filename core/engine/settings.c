@@ -1,8 +1,6 @@
 #include "engine/settings.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "engine/settings_load.h"
 
 #define MAX_FILE (1 << 20)
@@ -60,35 +59,6 @@ void tide_settings_put_extra(struct tide_settings_load *load, const char *bundle
     snprintf(extra->key, sizeof extra->key, "%s", key);
     snprintf(extra->origin, sizeof extra->origin, "%s", origin);
     extra->text = text;
-}
-
-char *tide_settings_read_file(const char *path, size_t max, size_t *len, struct tide_err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct tide_buf buf;
-    ssize_t n;
-
-    tide_buf_init(&buf, max);
-    if (fd < 0) {
-        tide_err_errno(err, errno, path);
-        return NULL;
-    }
-    do {
-        char chunk[8192];
-        n = read(fd, chunk, sizeof chunk);
-        if (n < 0)
-            tide_err_errno(err, errno, path);
-        else
-            tide_buf_append(&buf, chunk, (size_t)n);
-    } while (n > 0 && !buf.overflow);
-    close(fd);
-    if (n < 0 || buf.overflow) {
-        if (buf.overflow)
-            tide_err_set(err, TIDE_ERR_TOO_LARGE, false, "%s: over %zu bytes", path, max);
-        tide_buf_release(&buf);
-        return NULL;
-    }
-    return tide_buf_take(&buf, len);
 }
 
 /* ---- the file ---- */
@@ -207,7 +177,7 @@ static void load_file(struct tide_settings_load *load)
     if (!path)
         return;
     load->path = strdup(path);
-    load->source = tide_settings_read_file(path, MAX_FILE, &load->source_len, &err);
+    load->source = tide_file_read(path, MAX_FILE, &load->source_len, &err);
     if (!load->path || !load->source) {
         tide_settings_refuse(load, "settings", "%s", load->path ? err.message : "out of memory");
         return;

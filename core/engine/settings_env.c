@@ -1,5 +1,6 @@
 /* Settings from the environment: TIDEMILL_<NAME>, or TIDEMILL_<NAME>_FILE for what a file (a mounted secret)
  * holds. */
+#include "base/file.h"
 #include "engine/settings_load.h"
 
 #include <ctype.h>
@@ -28,7 +29,7 @@ static char *read_secret(struct tide_settings_load *load, const char *variable, 
 {
     struct tide_err err;
     size_t len;
-    char *text = tide_settings_read_file(path, MAX_SECRET, &len, &err);
+    char *text = tide_file_read(path, MAX_SECRET, &len, &err);
 
     if (!text) {
         tide_settings_refuse(load, variable, "%s", err.message);

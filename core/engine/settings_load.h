@@ -67,7 +67,4 @@ void tide_settings_unknown_bundle(struct tide_settings_load *load, const char *n
 /* The directory of installed scripts, "<prefix>/share/tidemill/scripts". */
 void tide_settings_installed(char *path, size_t size);
 
-/* A whole file of at most `max` bytes, NUL-terminated; NULL with err. */
-char *tide_settings_read_file(const char *path, size_t max, size_t *len, struct tide_err *err);
-
 #endif

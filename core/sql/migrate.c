@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "sql/driver.h"
 
 #define MAX_FILES 999
@@ -112,28 +113,13 @@ static bool take_file(void *arg, const char *name, struct tide_err *err)
 
 static char *read_file(const char *path, struct tide_err *err)
 {
-    FILE *stream = fopen(path, "re");
-    char *text = NULL;
     size_t len;
+    char *text = tide_file_read(path, MAX_FILE_BYTES, &len, err);
 
-    if (!stream) {
-        tide_err_errno(err, errno, path);
-        return NULL;
-    }
-    text = malloc(MAX_FILE_BYTES + 1);
-    len = text ? fread(text, 1, MAX_FILE_BYTES + 1, stream) : 0;
-    if (!text || ferror(stream)) {
-        tide_err_errno(err, text ? EIO : ENOMEM, path);
-    } else if (len > MAX_FILE_BYTES || memchr(text, '\0', len)) {
-        tide_err_set(err, TIDE_ERR_INVALID, false, "%s: %s", path,
-                     len > MAX_FILE_BYTES ? "over 1 MiB" : "has a NUL byte");
-    } else {
-        text[len] = '\0';
-        fclose(stream);
+    if (!text || !memchr(text, '\0', len))
         return text;
-    }
+    tide_err_set(err, TIDE_ERR_INVALID, false, "%s: has a NUL byte", path);
     free(text);
-    fclose(stream);
     return NULL;
 }
 

@@ -1,4 +1,5 @@
 #include "blob/gridfs/gridfs.h"
+#include "base/url.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -76,7 +77,7 @@ static struct tide_blob_backend *gridfs_open(const char *url, const struct tide_
     gridfs->uri = tide_gridfs_url_parse(url, err);
     if (gridfs->uri) {
         gridfs->database = mongoc_uri_get_database(gridfs->uri);
-        gridfs->shown = tide_gridfs_url_show(url);
+        gridfs->shown = tide_url_show(url);
         if (gridfs->shown)
             return (struct tide_blob_backend *)gridfs;
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "blob: out of memory");

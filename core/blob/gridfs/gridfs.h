@@ -82,8 +82,6 @@ struct tide_id tide_gridfs_id(const bson_oid_t *oid);
 
 /* The URL with all that a store needs, the caller's to destroy. NULL with err. */
 mongoc_uri_t *tide_gridfs_url_parse(const char *url, struct tide_err *err);
-/* The URL for messages, the caller's to free. NULL when memory is out. */
-char *tide_gridfs_url_show(const char *url);
 
 /* ---- error.c ---- */
 

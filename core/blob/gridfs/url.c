@@ -111,16 +111,3 @@ mongoc_uri_t *tide_gridfs_url_parse(const char *url, struct tide_err *err)
         make_safe(uri);
     return uri;
 }
-
-/* A user or password holds no "@" or "/": those are percent-encoded. */
-char *tide_gridfs_url_show(const char *url)
-{
-    const char *hosts = strstr(url, "://") + 3;
-    const char *at = memchr(hosts, '@', strcspn(hosts, "/"));
-    const char *rest = at ? at + 1 : hosts;
-    char *shown = NULL;
-
-    if (asprintf(&shown, "%.*s%.*s", (int)(hosts - url), url, (int)strcspn(rest, "?"), rest) < 0)
-        return NULL;
-    return shown;
-}

@@ -72,12 +72,41 @@ static void a_missing_directory_is_named(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void a_file_is_read_up_to_a_limit(void **state)
+{
+    struct tide_err err;
+    FILE *file = fopen(path, "w");
+    size_t len;
+    char *text;
+
+    (void)state;
+    fputs("content", file);
+    fclose(file);
+    text = tide_file_read(path, 7, &len, &err);
+    assert_non_null(text);
+    assert_int_equal(len, 7);
+    assert_string_equal(text, "content");
+    free(text);
+    assert_null(tide_file_read(path, 6, &len, &err));
+    assert_string_equal(err.code, TIDE_ERR_TOO_LARGE);
+    assert_non_null(strstr(err.message, "/made: over 6 bytes"));
+    assert_int_equal(truncate(path, 0), 0);
+    text = tide_file_read(path, 6, &len, &err);
+    assert_non_null(text);
+    assert_int_equal(len, 0);
+    free(text);
+    assert_int_equal(unlink(path), 0);
+    assert_null(tide_file_read(path, 6, &len, &err));
+    assert_string_equal(err.code, TIDE_ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_file_is_made_for_its_owner_alone),
         TEST(a_file_that_is_there_stays_as_it_is),
         TEST(a_missing_directory_is_named),
+        cmocka_unit_test_setup_teardown(a_file_is_read_up_to_a_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -162,14 +163,21 @@ static void refuses_parameters_by_their_names(void **state)
     }
 }
 
+static void shows_neither_password_nor_parameters(void **state)
+{
+    char *shown = tide_url_show("mongodb://user:secret@one,two/files?replicaSet=rs0");
+
+    (void)state;
+    assert_string_equal(shown, "mongodb://user:***@one,two/files");
+    free(shown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(redacts_passwords),
-        cmocka_unit_test(takes_a_url_to_pieces),
-        cmocka_unit_test(tells_what_is_wrong_and_never_the_password),
-        cmocka_unit_test(sets_parameters),
-        cmocka_unit_test(refuses_parameters_by_their_names),
+        cmocka_unit_test(redacts_passwords),     cmocka_unit_test(shows_neither_password_nor_parameters),
+        cmocka_unit_test(takes_a_url_to_pieces), cmocka_unit_test(tells_what_is_wrong_and_never_the_password),
+        cmocka_unit_test(sets_parameters),       cmocka_unit_test(refuses_parameters_by_their_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
