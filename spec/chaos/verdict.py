@@ -19,13 +19,13 @@ import scratch
 UNAVOIDABLE = [("smtp", 2, "the SMTP server was killed after it had taken it and before it had said so"),
                ("worker", 31, "its sender was killed after the SMTP server had taken it"),
                ("supervisor", 31, "its sender was killed after the SMTP server had taken it")]
-SETTLE = 600  # seconds for what is still under way: retries wait for up to some minutes
+SETTLE = 600  # seconds without any change until what is under way counts as stuck: retries wait for up to some minutes
 
 
 class Verdict:
     def __init__(self, client, faults, name):
         self.client, self.faults, self.name, self.problems = client, faults, name, []
-        self.jobs, self.mails, self.queues = {}, {}, {}
+        self.jobs, self.mails, self.queues, self.left = {}, {}, {}, None
 
     def look(self):
         self.jobs = self.client.jobs()
@@ -60,17 +60,18 @@ class Verdict:
         open_jobs = [job["job"] for job in self.jobs.values() if job["state"] not in ("COMPLETE", "ERROR", "CANCELED")]
         unmailed = [job["job"] for job in self.jobs.values() if job["state"] == "COMPLETE" and job["mp3_fid"] not in self.mails]
         messages = sum(count for name, count in self.queues.items() if not name.endswith(".dead"))
-        if open_jobs or unmailed or messages:
+        self.left = (len(open_jobs), len(unmailed), messages)
+        if any(self.left):
             return f"{len(open_jobs)} jobs open, {len(unmailed)} without e-mail, {messages} messages"
         return None
 
     def settle(self, say):
-        end, told = time.monotonic() + SETTLE, 0
-        while (why := self.waiting()) and time.monotonic() < end:
-            if time.monotonic() > told + 10:
+        before, changed = None, time.monotonic()
+        while (why := self.waiting()) and time.monotonic() < changed + SETTLE:
+            if self.left != before:
                 say(f"waiting: {why}")
-                told = time.monotonic()
-            time.sleep(1)
+                before, changed = self.left, time.monotonic()
+            time.sleep(5)  # a look at all jobs is work for a store, too
 
     def check(self):
         """Counts; fills self.problems."""
