@@ -12,8 +12,8 @@ is_done() { [[ $(ended | sort | tr '\n' ' ') == "1 2 3 " ]]; }
 start_drill "${seconds}s"
 for number in 1 2 3; do check "message $number is published" test "$(publish $number | cut -d ' ' -f 2)" = 202; done
 check "all three are being worked on" until_true 10 test "$(begun | wc -l)" = 3
-before=$(connections)
 start=$(now)
+before=$(connections)
 check "after $seconds s all three are done" until_true $((seconds + 30)) is_done
 echo "# done $(since "$start") s after they began"
 check "0 redeliveries" test "$(begun | wc -l)$(redelivered)" = 3
