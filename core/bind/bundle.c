@@ -104,6 +104,8 @@ static bool open_state(struct tide_bundle *bundle, struct tide_err *err)
                                        .library = bundle->config.library,
                                        .content = bundle->config.content,
                                        .memory_max = bundle->config.memory_max,
+                                       .budget =
+                                           bundle->config.unconfined ? NULL : bundle->config.services->budget,
                                        .host = bundle,
                                        .sandbox = !bundle->config.unconfined};
 

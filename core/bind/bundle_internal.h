@@ -10,7 +10,7 @@
 struct route {
     char *spec;         /* "GET /jobs/{id}" */
     int64_t body_limit; /* bytes; -1: the listener's default */
-    int64_t timeout_ms;
+    struct tide_task_limits limits;
     struct tide_metric *duration; /* made at the first request */
     struct {
         int status;
@@ -23,7 +23,7 @@ struct consumer {
     int index;
     char *queue;
     struct tide_queue_consume how;
-    int64_t timeout_ms;
+    struct tide_task_limits limits;
     bool has_on_dead;
     char *label; /* "consume video" */
     struct tide_queue_consumer *running;
@@ -33,7 +33,8 @@ struct consumer {
 struct timer {
     struct tide_bundle *bundle;
     int index;
-    int64_t interval_ms, timeout_ms;
+    int64_t interval_ms;
+    struct tide_task_limits limits;
     char *label;        /* "every 1h" */
     uv_timer_t *handle; /* NULL until started */
     bool busy;

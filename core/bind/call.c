@@ -57,7 +57,8 @@ void tide_bundle_call_start(struct tide_bundle *bundle, const char *module, cons
     lua_pushstring(L, module);
     lua_pushstring(L, function);
     lua_pushstring(L, args_json);
-    tide_task_start(bundle->state, 3, "call", CALL_TIMEOUT_MS, on_call_end, call);
+    tide_task_start(bundle->state, 3, "call", (struct tide_task_limits){.timeout_ms = CALL_TIMEOUT_MS},
+                    on_call_end, call);
 }
 
 /* ---- and waited for ---- */

@@ -166,7 +166,7 @@ static void bury(struct message *message)
     lua_pushlstring(L, payload, len);
     lua_pushstring(L, message->failure.code);
     lua_pushstring(L, message->failure.message);
-    tide_task_start(bundle->state, 4, consumer->label, consumer->timeout_ms, on_dead_end, message);
+    tide_task_start(bundle->state, 4, consumer->label, consumer->limits, on_dead_end, message);
 }
 
 static void fail(struct message *message, bool retryable, int64_t delay_ms)
@@ -243,7 +243,7 @@ static void on_delivery(void *arg, struct tide_delivery *delivery)
     lua_pushinteger(L, consumer->index);
     lua_pushlstring(L, payload, len);
     lua_pushinteger(L, (lua_Integer)tide_delivery_attempt(delivery));
-    tide_task_start(bundle->state, 3, consumer->label, consumer->timeout_ms, on_message_end, message);
+    tide_task_start(bundle->state, 3, consumer->label, consumer->limits, on_message_end, message);
 }
 
 bool tide_bundle_start_consumers(struct tide_bundle *bundle, struct tide_err *err)

@@ -38,8 +38,15 @@ static void push_place(lua_State *L, const struct tide_bundle *bundle, int index
     lua_pushfstring(L, "%s:%d", declaration->file, declaration->line);
 }
 
-/* declare_route(spec, body_limit|-1, timeout_ms, file, line): index; or nil, why and, when it is taken, the
- * place of the one that is there */
+/* The numbers at `index` and behind it: timeout_ms, cpu_ms|nil */
+static struct tide_task_limits check_limits(lua_State *L, int index)
+{
+    return (struct tide_task_limits){.timeout_ms = (int64_t)luaL_checknumber(L, index),
+                                     .cpu_ms = (int64_t)luaL_optnumber(L, index + 1, 0)};
+}
+
+/* declare_route(spec, body_limit|-1, timeout_ms, cpu_ms|nil, file, line): index; or nil, why and, when it is
+ * taken, the place of the one that is there */
 static int declare_route(lua_State *L)
 {
     struct tide_bundle *bundle = tide_bind_bundle(L);
@@ -60,8 +67,8 @@ static int declare_route(lua_State *L)
     route = &bundle->routes[bundle->route_count];
     route->spec = strdup(spec);
     route->body_limit = (int64_t)luaL_checknumber(L, 2);
-    route->timeout_ms = (int64_t)luaL_checknumber(L, 3);
-    note(L, bundle, TIDE_DECLARED_ROUTE, spec, 4, 5);
+    route->limits = check_limits(L, 3);
+    note(L, bundle, TIDE_DECLARED_ROUTE, spec, 5, 6);
     lua_pushinteger(L, (lua_Integer)bundle->route_count++);
     return 1;
 }
@@ -100,7 +107,7 @@ static void forget_publisher(struct tide_bundle *bundle, const char *queue)
 }
 
 /* declare_consumer(queue, concurrency, attempts, lease_ms, backoff_ms, backoff_max_ms, timeout_ms,
- * has_on_dead, file, line): index */
+ * cpu_ms|nil, has_on_dead, file, line): index */
 static int declare_consumer(lua_State *L)
 {
     struct tide_bundle *bundle = tide_bind_bundle(L);
@@ -122,12 +129,12 @@ static int declare_consumer(lua_State *L)
     consumer->how.lease_ms = (int64_t)luaL_checknumber(L, 4);
     consumer->how.backoff_ms = (int64_t)luaL_checknumber(L, 5);
     consumer->how.backoff_max_ms = (int64_t)luaL_checknumber(L, 6);
-    consumer->timeout_ms = (int64_t)luaL_checknumber(L, 7);
-    consumer->has_on_dead = lua_toboolean(L, 8);
+    consumer->limits = check_limits(L, 7);
+    consumer->has_on_dead = lua_toboolean(L, 9);
     snprintf(label, sizeof label, "consume %s", queue);
     consumer->label = strdup(label);
     forget_publisher(bundle, queue);
-    note(L, bundle, TIDE_DECLARED_CONSUMER, queue, 9, 10);
+    note(L, bundle, TIDE_DECLARED_CONSUMER, queue, 10, 11);
     lua_pushinteger(L, consumer->index);
     return 1;
 }
@@ -140,7 +147,7 @@ static int declare_upstream(lua_State *L)
     return 0;
 }
 
-/* declare_timer(words, interval_ms, timeout_ms, file, line): index */
+/* declare_timer(words, interval_ms, timeout_ms, cpu_ms|nil, file, line): index */
 static int declare_timer(lua_State *L)
 {
     struct tide_bundle *bundle = tide_bind_bundle(L);
@@ -156,10 +163,10 @@ static int declare_timer(lua_State *L)
     timer->bundle = bundle;
     timer->index = (int)bundle->timer_count++;
     timer->interval_ms = (int64_t)luaL_checknumber(L, 2);
-    timer->timeout_ms = (int64_t)luaL_checknumber(L, 3);
+    timer->limits = check_limits(L, 3);
     snprintf(label, sizeof label, "every %s", words);
     timer->label = strdup(label);
-    note(L, bundle, TIDE_DECLARED_TIMER, words, 4, 5);
+    note(L, bundle, TIDE_DECLARED_TIMER, words, 5, 6);
     lua_pushinteger(L, timer->index);
     return 1;
 }

@@ -24,7 +24,7 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
     lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_failure);
     lua_pushvalue(L, -2);
     tide_task_push_thread(task, L); /* its stack tells where */
-    if (lua_pcall(L, 2, 6, 0) == 0) {
+    if (tide_state_pcall(bundle->state, 2, 6) == 0) {
         snprintf(failure->code, sizeof failure->code, "%s", lua_tostring(L, -6));
         snprintf(failure->message, sizeof failure->message, "%s", lua_tostring(L, -5));
         failure->retryable = lua_toboolean(L, -4);
@@ -34,7 +34,8 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
             snprintf(place, sizeof place, "%s", lua_tostring(L, -1));
         lua_pop(L, 6);
     } else {
-        *failure = (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true}; /* no memory for words */
+        *failure =
+            (struct failure){.code = TIDE_ERR_INTERNAL, .retryable = true}; /* no memory or time for words */
         snprintf(failure->message, sizeof failure->message, "%s",
                  lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "unreadable error");
         lua_pop(L, 1);

@@ -74,7 +74,8 @@ static void on_progress(void *arg, int percent)
     self->progress->busy = true;
     lua_rawgeti(L, LUA_REGISTRYINDEX, self->on_progress);
     lua_pushinteger(L, percent);
-    tide_task_start(self->state, 1, "on_progress", 30000, on_progress_end, self->progress);
+    tide_task_start(self->state, 1, "on_progress", (struct tide_task_limits){.timeout_ms = 30000},
+                    on_progress_end, self->progress);
 }
 
 /* ---- the op ---- */

@@ -108,7 +108,7 @@ static void start_task(struct exchange *exchange, const struct tide_route_match 
         lua_pushlstring(L, match->param[i].start, match->param[i].len);
     }
     task = tide_task_start(bundle->state, 2 + (int)match->params * 2, exchange->route->spec,
-                           exchange->route->timeout_ms, on_task_end, exchange);
+                           exchange->route->limits, on_task_end, exchange);
     if (task)
         exchange->task = task;
 }

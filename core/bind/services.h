@@ -15,6 +15,7 @@
 #include "loop/pool.h"
 #include "mail/mail.h"
 #include "queue/queue.h"
+#include "script/budget.h"
 #include "sql/sql.h"
 
 struct tide_timers;
@@ -29,8 +30,9 @@ struct tide_services {
     struct tide_blob_store *blob;
     struct tide_mailer *mail;
     struct tide_http_client *http;
-    struct tide_pool *crypto; /* password hashing */
-    const char *media_helper; /* path of tidemill-media, or NULL: media/media.h's default */
+    struct tide_pool *crypto;   /* password hashing */
+    struct tide_budget *budget; /* of the scripts */
+    const char *media_helper;   /* path of tidemill-media, or NULL: media/media.h's default */
 };
 
 #endif

@@ -34,7 +34,7 @@ static void tick(struct timer *timer)
     bundle->ticks++;
     lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_timer);
     lua_pushinteger(L, timer->index);
-    tide_task_start(bundle->state, 1, timer->label, timer->timeout_ms, on_tick_end, timer);
+    tide_task_start(bundle->state, 1, timer->label, timer->limits, on_tick_end, timer);
 }
 
 static void on_tick(uv_timer_t *handle)

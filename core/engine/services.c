@@ -94,7 +94,8 @@ bool tide_services_open(struct tide_services *services, const struct tide_settin
         .loop = loop, .log = log, .metrics = metrics, .media_helper = settings->media_helper};
     if (which && !tide_lock_make_directory(settings->data, err))
         return false;
-    if (check_helper(settings, err) && tide_services_add(services, settings, which, err) &&
+    if ((services->budget = tide_budget_new(settings->script_cpu_ms, err)) && check_helper(settings, err) &&
+        tide_services_add(services, settings, which, err) &&
         (!(which & TIDE_WITH_HTTP) || (services->http = tide_http_client_new(loop, NULL, err))) &&
         (!(which & TIDE_WITH_CRYPTO) ||
          (services->crypto = tide_pool_new(loop, "crypto", 2, CRYPTO_QUEUE, err))))
@@ -117,6 +118,8 @@ void tide_services_close(struct tide_services *services)
         tide_blob_store_close(services->blob);
     if (services->sql)
         tide_sql_close(services->sql);
+    tide_budget_free(services->budget);
+    services->budget = NULL;
     services->crypto = NULL;
     services->http = NULL;
     services->mail = NULL;

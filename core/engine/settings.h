@@ -54,7 +54,7 @@ struct tide_settings {
     int64_t log_level;  /* enum tide_log_level */
     int64_t head_bytes, body_bytes, connections, connections_per_address, head_timeout_ms, idle_timeout_ms,
         min_rate;
-    int64_t script_memory;
+    int64_t script_memory, script_cpu_ms;
     char **origins; /* of the table's settings: "tidemill.lua:7: workers"; NULL: the default.
                        tide_settings_origin */
     struct tide_settings_bundle *bundles; /* those to run, by name */

@@ -85,6 +85,9 @@ const struct tide_setting tide_settings_table[] = {
      "bytes a second of a body; slower clients are cut off", 0, GIB, NULL},
     {"limits.script_memory", TIDE_SETTING_SIZE, AT(script_memory), "256MiB", "\"256MiB\"",
      "Lua memory of one bundle in one worker", 4 << 20, 64 * GIB, NULL},
+    {"limits.script_cpu", TIDE_SETTING_DURATION, AT(script_cpu_ms), "1s", "\"1s\"",
+     "CPU time of a handler between two waits, unless its option cpu says otherwise; 0s: any", 0, DAY_MS,
+     NULL},
     {"scripts", TIDE_SETTING_TEXT, AT(scripts), NULL, "\"/etc/tidemill/scripts\"",
      "directory of the bundles; default: the settings file's if it has bundles, ./scripts, the installed "
      "ones",

@@ -282,8 +282,7 @@ void tide_child_beat(struct tide_child *child)
 {
     if (!child->running || ++child->missed != LOST_BEATS)
         return;
-    tide_log_event(&child->supervisor->log, TIDE_LOG_ERROR,
-                   "worker does not answer: killed; a script that never waits stops all of its worker",
+    tide_log_event(&child->supervisor->log, TIDE_LOG_ERROR, "worker does not answer: killed",
                    tide_log_int("worker", child->index), tide_log_int("pid", child->pid),
                    tide_log_int("ms", LOST_BEATS * TIDE_CONTROL_BEAT_MS));
     tide_child_kill(child);

@@ -1,80 +1,183 @@
 /*
- * The end of a load that does not end by itself, as with `while true do end` at the top of a file. A hook
- * counts instructions and looks at the CPU's time now and then; compiled code has no hooks, so the load is
- * interpreted.
+ * How a script is stopped in the middle of what it does: a hook before its next instruction, which raises an
+ * error. It stays until the turn is over, so that no pcall in a loop keeps the script going.
+ *
+ * Compiled code has no hooks. But LuaJIT's own profiler can reach it: a state that was told to be profiled by
+ * lines compiles each line with a look at a flag, which costs nothing that could be measured, and leaves
+ * compiled code when the profiler's signal has set it. There is one profiler in a process, and it belongs to
+ * one state. So the states are told to compile that way while it is in use by another one, and it is started
+ * only for the script that has to be stopped.
  */
 #include <lauxlib.h>
 #include <luajit.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "script/internal.h"
 
-#define DEFAULT_LOAD_MS 10000
-#define LOOK_EVERY 100000 /* instructions */
+#define NEVER "i1000000000" /* the profiler's interval in ms: its own timer is not wanted */
+#define SPARED_TICKS 4      /* for the engine's own functions to tell the failure */
+#define WORDS_S 2           /* for the last words of a process */
 
-static int64_t cpu_ms(void)
+/* ---- where ---- */
+
+/* The script's function that one of the engine's was called with first: a handler. */
+static bool find_handler(lua_State *L, lua_Debug *at, char *place, size_t size)
 {
-    struct timespec used;
+    bool found = strncmp(at->source, "=tide/", 6) == 0 && lua_getlocal(L, at, 1);
 
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+    if (!found)
+        return false;
+    found = lua_isfunction(L, -1);
+    if (!found || !lua_getinfo(L, ">S", at)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    if (at->source[0] == '@')
+        snprintf(place, size, "%s:%d", at->source + 1, at->linedefined);
+    return at->source[0] == '@';
 }
 
-/* Where the script is, behind the engine's own functions that it may have called. */
-static void push_place(lua_State *L)
+/* Where the script is, behind the engine's own functions that it may have called; or else where its handler
+ * begins, since `return f()` leaves nothing of it on the stack. */
+static void find_place(lua_State *L, char *place, size_t size)
 {
     lua_Debug at;
 
-    for (int level = 0; lua_getstack(L, level, &at); level++)
-        if (lua_getinfo(L, "Sl", &at) && at.source[0] == '@') {
-            lua_pushfstring(L, "%s:%d: ", at.source + 1, at.currentline);
+    for (int level = 0; lua_getstack(L, level, &at); level++) {
+        if (!lua_getinfo(L, "Sl", &at))
+            continue;
+        if (at.source[0] == '@') {
+            snprintf(place, size, "%s:%d", at.source + 1, at.currentline);
             return;
         }
-    lua_pushliteral(L, "");
+        if (find_handler(L, &at, place, size))
+            return;
+    }
 }
 
-/* Once late, before every instruction of the script, so that no pcall in a loop keeps it going; but not of
- * the engine's, which has the failure to tell. */
-void tide_script_check_load(lua_State *L, lua_Debug *where)
+/* ---- the hook ---- */
+
+static void raise_late(lua_State *L, lua_Debug *where)
 {
     struct tide_state *state = tide_state_of(L);
+    const struct tide_turn *turn = &state->turn;
 
-    if (!state->load_end_ms || cpu_ms() < state->load_end_ms)
+    if (!lua_getinfo(L, "S", where) ||
+        (strncmp(where->source, "=tide/", 6) == 0 && state->late <= SPARED_TICKS))
         return;
-    lua_sethook(L, tide_script_check_load, LUA_MASKCOUNT, 1);
-    if (!lua_getinfo(L, "S", where) || strncmp(where->source, "=tide/", 6) == 0)
-        return;
-    push_place(L);
-    lua_pushfstring(L,
-                    "the file did not end within %d s of CPU time: what repeats belongs in a handler, "
-                    "tide.every or a queue",
-                    (int)((state->config.load_ms + 999) / 1000));
+    if (!state->place[0])
+        find_place(L, state->place, sizeof state->place);
+    lua_pushfstring(L, "%s%s", state->place, state->place[0] ? ": " : "");
+    if (turn->task)
+        lua_pushfstring(L,
+                        "the handler used %f s of CPU time without a wait: it has to wait in between "
+                        "(tide.sleep), or to be given more (the option cpu, the setting limits.script_cpu)",
+                        (lua_Number)turn->cpu_ms / 1000);
+    else
+        lua_pushfstring(L,
+                        "the file did not end within %f s of CPU time: what repeats belongs in a handler, "
+                        "tide.every or a queue",
+                        (lua_Number)turn->cpu_ms / 1000);
     lua_concat(L, 2);
     lua_error(L);
 }
 
-void tide_script_watch_load(struct tide_state *state)
+static void raise_full(lua_State *L)
 {
-    if (state->load_end_ms)
-        lua_sethook(state->L, tide_script_check_load, LUA_MASKCOUNT, LOOK_EVERY);
+    char place[sizeof tide_state_of(L)->place] = "";
+
+    find_place(L, place, sizeof place);
+    luaL_error(L, "%s%snot enough memory", place, place[0] ? ": " : "");
+}
+
+static void on_hook(lua_State *L, lua_Debug *where)
+{
+    struct tide_state *state = tide_state_of(L);
+
+    if (state->alarm && !tide_script_make_room(state))
+        raise_full(L);
+    if (state->late)
+        raise_late(L, where);
+}
+
+void tide_script_set_hook(struct tide_state *state)
+{
+    if (state->alarm || state->late)
+        lua_sethook(state->L, on_hook, LUA_MASKCOUNT, 1);
     else
         lua_sethook(state->L, NULL, 0, 0);
 }
 
-void tide_script_begin_load(struct tide_state *state)
+/* ---- compiled code ---- */
+
+static void ignore(void *data, lua_State *L, int samples, int vmstate)
 {
-    if (!state->config.load_ms)
-        state->config.load_ms = DEFAULT_LOAD_MS;
-    state->load_end_ms = cpu_ms() + state->config.load_ms;
-    luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-    tide_script_watch_load(state);
+    (void)data;
+    (void)L;
+    (void)samples;
+    (void)vmstate;
 }
 
-void tide_script_end_load(struct tide_state *state)
+bool tide_script_make_stoppable(struct tide_state *state)
 {
-    state->load_end_ms = 0;
-    if (!state->alarm) /* memory.c: its hook has still to run */
-        tide_script_watch_load(state);
-    luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
+    lua_State *other = luaL_newstate();
+
+    if (!other)
+        return false;
+    luaJIT_profile_start(other, NEVER, ignore, NULL);
+    luaJIT_profile_start(state->L, "l", ignore, NULL);
+    luaJIT_profile_stop(other);
+    lua_close(other);
+    return true;
+}
+
+/* In the handler of a signal, for which luajit.c shows lua_sethook, and the profiler is made for signals. */
+void tide_script_stop(struct tide_state *state)
+{
+    state->late++;
+    tide_script_set_hook(state);
+    if (!state->profiled)
+        luaJIT_profile_start(state->L, NEVER, ignore, NULL);
+    state->profiled = true;
+    raise(SIGPROF);
+}
+
+void tide_script_calm(struct tide_state *state)
+{
+    state->late = 0;
+    state->place[0] = '\0';
+    tide_script_set_hook(state);
+    if (!state->profiled)
+        return;
+    luaJIT_profile_stop(state->L);
+    state->profiled = false;
+    tide_script_make_stoppable(state);
+}
+
+/* ---- the end of the process ---- */
+
+/* In the handler of a signal, too; but what it interrupts is the script's, in a function of Lua's library,
+ * and never goes on. Should that hold a lock that is needed here, the alarm ends the process. */
+void tide_script_give_up(struct tide_state *state)
+{
+    const struct tide_state_config *config = &state->config;
+    const struct tide_task *task = state->turn.task;
+
+    alarm(WORDS_S);
+    if (!state->place[0])
+        find_place(task ? task->co : state->L, state->place, sizeof state->place);
+    tide_log_event(
+        config->log, TIDE_LOG_ERROR, "a script can't be stopped: its process ends",
+        tide_log_str("bundle", config->bundle),
+        tide_log_str("generation", config->content ? tide_content_generation(config->content) : NULL),
+        tide_log_str("handler", task ? task->label : NULL),
+        tide_log_str("at", state->place[0] ? state->place : NULL),
+        tide_log_int("cpu_ms", state->turn.cpu_ms));
+    if (config->log)
+        tide_log_flush(config->log);
+    _exit(EX_SOFTWARE);
 }

@@ -89,13 +89,8 @@ bool tide_state_load(struct tide_state *state, struct tide_buf *report)
         tide_buf_puts(report, err.message);
         return false;
     }
-    state->capped = true;
-    tide_script_begin_load(state);
-    state->stack = __builtin_frame_address(0);
     lua_getfield(L, -1, "load_bundle");
-    good = lua_pcall(L, 0, 1, 0) == 0 && lua_isnil(L, -1);
-    state->capped = false;
-    tide_script_end_load(state);
+    good = tide_script_pcall(state, 0, 1, state->config.load_ms) == 0 && lua_isnil(L, -1);
     text = lua_tolstring(L, -1, &len);
     if (!good)
         tide_buf_append(report, text ? text : "the bundle could not be loaded", text ? len : 30);

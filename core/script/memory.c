@@ -23,20 +23,16 @@ size_t tide_state_memory(const struct tide_state *state)
 void tide_script_collect(struct tide_state *state)
 {
     state->alarm = false;
-    tide_script_watch_load(state);
+    tide_script_set_hook(state);
     lua_gc(state->L, LUA_GCSETSTEPMUL, STEPMUL);
     lua_gc(state->L, LUA_GCCOLLECT, 0);
 }
 
 /* A sixteenth has to be free afterwards, lest the script only collects from then on. */
-static void on_alarm(lua_State *L, lua_Debug *where)
+bool tide_script_make_room(struct tide_state *state)
 {
-    struct tide_state *state = tide_state_of(L);
-
     tide_script_collect(state);
-    if (state->memory > state->config.memory_max / 16 * 15)
-        luaL_error(L, "not enough memory");
-    tide_script_check_load(L, where);
+    return state->memory <= state->config.memory_max / 16 * 15;
 }
 
 /* From within an allocation: all of this only sets numbers and flags. A whole cycle at the collector's next
@@ -44,14 +40,14 @@ static void on_alarm(lua_State *L, lua_Debug *where)
 static void set_alarm(struct tide_state *state)
 {
     state->alarm = true;
-    lua_sethook(state->L, on_alarm, LUA_MASKCOUNT, 1);
+    tide_script_set_hook(state);
     lua_gc(state->L, LUA_GCSETSTEPMUL, 0);
     lua_gc(state->L, LUA_GCRESTART, 0);
 }
 
 static bool may_use(struct tide_state *state, size_t bytes)
 {
-    if (!state->capped || bytes <= state->config.memory_max)
+    if (!state->turn.limited || bytes <= state->config.memory_max)
         return true;
     if (!state->alarm)
         set_alarm(state);

@@ -102,9 +102,9 @@ static int push_results(struct tide_state *state, struct tide_op *op)
 
     lua_rawgeti(L, LUA_REGISTRYINDEX, state->trampoline_ref);
     lua_pushlightuserdata(L, op);
-    state->capped = true;
+    state->turn.limited = true;
     rc = lua_pcall(L, 1, LUA_MULTRET, 0);
-    state->capped = false;
+    state->turn.limited = false;
     if (rc != 0) {
         tide_err_set(&err, TIDE_ERR_LIMIT, false, "%s: the result could not be handed over: %s",
                      op->type->name, lua_tostring(L, -1) ? lua_tostring(L, -1) : "?");

@@ -9,6 +9,7 @@
 #include "script/internal.h"
 
 #define DEFAULT_MEMORY (256u << 20)
+#define DEFAULT_LOAD_MS 10000
 
 struct tide_state *tide_state_of(lua_State *L)
 {
@@ -124,6 +125,22 @@ bool tide_state_require_trusted(struct tide_state *state, const char *name, stru
     return false;
 }
 
+int tide_script_pcall(struct tide_state *state, int nargs, int nresults, int64_t cpu_ms)
+{
+    struct tide_turn before;
+    int rc;
+
+    tide_script_begin_turn(state, NULL, cpu_ms, &before);
+    rc = lua_pcall(state->L, nargs, nresults, 0);
+    tide_script_end_turn(state, &before);
+    return rc;
+}
+
+int tide_state_pcall(struct tide_state *state, int nargs, int nresults)
+{
+    return tide_script_pcall(state, nargs, nresults, 0);
+}
+
 /* ---- life ---- */
 
 static void *copy_string(const char *text)
@@ -164,6 +181,8 @@ static void make_environment(struct tide_state *state)
 
 static bool prepare(struct tide_state *state, struct tide_err *err)
 {
+    if (state->config.budget && !tide_script_make_stoppable(state))
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "not enough memory");
     luaL_openlibs(state->L);
     make_tables(state);
     make_environment(state);
@@ -195,6 +214,8 @@ struct tide_state *tide_state_new(const struct tide_state_config *config, struct
     state->config.library = copy_string(config->library);
     if (!state->config.memory_max)
         state->config.memory_max = DEFAULT_MEMORY;
+    if (!state->config.load_ms)
+        state->config.load_ms = DEFAULT_LOAD_MS;
     if (!tide_script_open_memory(state)) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "not enough memory");
         release_config(&state->config);

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "script/budget.h"
 #include "script/content.h"
 #include "script/embedded.h"
 
@@ -29,6 +30,7 @@ struct tide_state_config {
     const struct tide_content *content; /* what files are read from; outlives the state. NULL: the disk */
     size_t memory_max;                  /* bytes of Lua memory, passed for moments only; 0: 256 MiB */
     int64_t load_ms;                    /* CPU time that init.lua may take; 0: 10 s */
+    struct tide_budget *budget;         /* outlives the state; NULL: CPU time is not limited */
     void *host;                         /* for bindings: tide_state_host */
     bool sandbox;                       /* false only for the spec runner and the settings' own tools */
 };
@@ -61,6 +63,10 @@ bool tide_state_require_trusted(struct tide_state *state, const char *name, stru
 /* Runs DIRECTORY/init.lua. On failure `report` holds what the author shall see: file:line: message, the
  * source line with a caret, and hints. Declarations run here; waiting is an error. */
 bool tide_state_load(struct tide_state *state, struct tide_buf *report);
+
+/* lua_pcall on the main stack, without a handler, for what may call back into the script (its __tostring):
+ * within the limits of one, but it can't wait. */
+int tide_state_pcall(struct tide_state *state, int nargs, int nresults);
 
 size_t tide_state_memory(const struct tide_state *state); /* bytes of Lua memory in use */
 size_t tide_state_tasks(const struct tide_state *state);  /* tasks not yet over */

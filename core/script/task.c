@@ -9,7 +9,7 @@
 
 struct tide_task *tide_task_running(lua_State *L)
 {
-    return tide_state_of(L)->running;
+    return tide_state_of(L)->turn.task;
 }
 
 struct tide_state *tide_task_state(const struct tide_task *task)
@@ -90,22 +90,21 @@ static void on_deadline(void *arg)
     struct tide_err err;
 
     tide_err_set(&err, TIDE_ERR_TIMEOUT, true, "%s did not end within its timeout of %.6g s", task->label,
-                 (double)task->deadline_ms / 1000);
+                 (double)task->limits.timeout_ms / 1000);
     tide_task_cancel(task, &err);
 }
 
-static void arm_deadline(struct tide_task *task, int64_t deadline_ms)
+static void arm_deadline(struct tide_task *task)
 {
     const struct tide_state_config *config = &task->state->config;
 
-    if (deadline_ms <= 0)
+    if (task->limits.timeout_ms <= 0)
         return;
     if (!task->deadline)
         task->deadline = tide_timer_new(config->loop, config->timers, on_deadline, task);
     if (!task->deadline)
         return;
-    task->deadline_ms = deadline_ms;
-    tide_timer_start(task->deadline, deadline_ms);
+    tide_timer_start(task->deadline, task->limits.timeout_ms);
 }
 
 /* ---- life ---- */
@@ -208,18 +207,14 @@ static void task_raised(struct tide_task *task)
 void tide_script_resume(struct tide_task *task, int nargs)
 {
     struct tide_state *state = task->state;
-    struct tide_task *outer = state->running;
+    struct tide_turn before;
     int rc;
 
     if (state->memory > state->config.memory_max)
         tide_script_collect(state); /* what a script left that ended at the cap, or before it heard of it */
-    state->running = task;
-    state->capped = true;
-    if (!outer)
-        state->stack = __builtin_frame_address(0);
+    tide_script_begin_turn(state, task, task->limits.cpu_ms, &before);
     rc = lua_resume(task->co, nargs);
-    state->running = outer;
-    state->capped = outer != NULL;
+    tide_script_end_turn(state, &before);
     if (rc == LUA_YIELD && task->op)
         return;
     if (rc == LUA_YIELD) {
@@ -233,8 +228,8 @@ void tide_script_resume(struct tide_task *task, int nargs)
     }
 }
 
-struct tide_task *tide_task_start(struct tide_state *state, int nargs, const char *label, int64_t deadline_ms,
-                                  tide_task_end_cb *end, void *arg)
+struct tide_task *tide_task_start(struct tide_state *state, int nargs, const char *label,
+                                  struct tide_task_limits limits, tide_task_end_cb *end, void *arg)
 {
     struct tide_task *task = task_take(state);
     lua_State *L = state->L;
@@ -251,7 +246,8 @@ struct tide_task *tide_task_start(struct tide_state *state, int nargs, const cha
     task->resources = NULL;
     task_link(task);
     lua_xmove(L, task->co, nargs + 1);
-    arm_deadline(task, deadline_ms);
+    task->limits = limits;
+    arm_deadline(task);
     task->over = &over;
     tide_script_resume(task, nargs);
     if (over)
@@ -262,7 +258,7 @@ struct tide_task *tide_task_start(struct tide_state *state, int nargs, const cha
 
 void tide_task_cancel(struct tide_task *task, const struct tide_err *why)
 {
-    assert(task != task->state->running && task->op);
+    assert(task != task->state->turn.task && task->op);
     tide_script_op_canceled(task);
     task_over(task, TIDE_TASK_ENDED, 0, why);
 }

@@ -25,16 +25,21 @@ enum tide_task_end {
 typedef void tide_task_end_cb(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L,
                               int nresults, const struct tide_err *err);
 
+struct tide_task_limits {
+    int64_t timeout_ms; /* to its end; 0: none */
+    int64_t cpu_ms;     /* CPU time between two waits (script/budget.h); 0: the budget's own */
+};
+
 /*
  * Starts the function and its `nargs` arguments on top of tide_state_main(state) (popped) in a pooled
- * coroutine. It runs until its first wait before this returns (and `end` may have been called). deadline_ms
- * 0: none. `label` is shown in errors
+ * coroutine. It runs until its first wait before this returns (and `end` may have been called). `label` is
+ * shown in errors
  * ("GET /jobs/{id}"), not copied. `arg` is the caller's own pointer (a request, a delivery). NULL: the task
  * is over already
  * (`end` was called).
  */
-struct tide_task *tide_task_start(struct tide_state *state, int nargs, const char *label, int64_t deadline_ms,
-                                  tide_task_end_cb *end, void *arg);
+struct tide_task *tide_task_start(struct tide_state *state, int nargs, const char *label,
+                                  struct tide_task_limits limits, tide_task_end_cb *end, void *arg);
 
 /* Ends a waiting task: cancels its op, closes its resources, calls `end` with TIDE_TASK_ENDED. The coroutine
  * is dropped. Must not be called for the running task. */

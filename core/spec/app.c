@@ -266,7 +266,7 @@ static int spec_start(lua_State *L)
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_pushvalue(L, 1);
     lua_xmove(L, tide_state_main(state), 1);
-    tide_task_start(state, 0, "together", 0, on_beside_end, NULL);
+    tide_task_start(state, 0, "together", (struct tide_task_limits){0}, on_beside_end, NULL);
     return 0;
 }
 

@@ -174,7 +174,7 @@ static void execute(struct run *run, const char *file)
     lua_pushinteger(L, (lua_Integer)run->counts->passed);
     lua_pushinteger(L, (lua_Integer)run->counts->failed);
     lua_pushinteger(L, (lua_Integer)run->counts->skipped);
-    tide_task_start(state, 6, file, 0, on_end, run);
+    tide_task_start(state, 6, file, (struct tide_task_limits){0}, on_end, run);
     while (!run->over)
         uv_run(&run->loop, UV_RUN_ONCE);
     tide_spec_close_apps(run);

@@ -223,7 +223,7 @@ end
 -- ---- the declaration ----
 
 local function declare(spec, o, handler)
-  local index, why, place = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, report.caller(1))
+  local index, why, place = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, o.cpu, report.caller(1))
   if not index then
     report.misuse(("tide.route: '%s': %s"):format(spec, why), place and "  it is declared at " .. place)
   end

@@ -7,8 +7,8 @@ local timer = { handlers = {} }
 
 local function every(interval, options, handler)
   local where = debug.getinfo(handler, "S")
-  local index = native.declare_timer(interval, check.types.duration(interval), options.timeout, where.source:gsub("^@", ""),
-    where.linedefined)
+  local index = native.declare_timer(interval, check.types.duration(interval), options.timeout, options.cpu,
+    where.source:gsub("^@", ""), where.linedefined)
   timer.handlers[index] = handler
 end
 

@@ -153,7 +153,8 @@ static inline struct tide_task *start(struct world *world, int64_t deadline_ms)
 
     world->ended = 0;
     lua_getglobal(tide_state_main(state), "main");
-    return tide_task_start(state, 0, "main", deadline_ms, on_end, world);
+    return tide_task_start(state, 0, "main", (struct tide_task_limits){.timeout_ms = deadline_ms}, on_end,
+                           world);
 }
 
 #define MAIN(body) "rawset(_G, 'main', function() " body " end)"

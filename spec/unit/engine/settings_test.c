@@ -113,6 +113,7 @@ static void has_defaults(void **state)
     assert_int_equal(settings.log_level, TIDE_LOG_INFO);
     assert_int_equal(settings.head_bytes, 16384);
     assert_int_equal(settings.script_memory, 256 << 20);
+    assert_int_equal(settings.script_cpu_ms, 1000);
     assert_int_equal(settings.bundle_count, 3);
     assert_string_equal(settings.bundles[0].name, "auth");
     assert_string_equal(settings.bundles[0].directory, "scripts/auth");

@@ -432,14 +432,14 @@ static void asks_what_its_bundles_use_alone(void **state)
     assert_int_equal(stop(engine), 0);
 }
 
-/* A script that never waits stops its worker's loop: /readyz tells, then the worker is replaced. */
+/* A script that may compute for an hour stops its worker's loop: /readyz tells, then it is replaced. */
 static void replaces_a_worker_that_does_not_answer(void **state)
 {
     struct engine *engine = *state;
 
     write_file(engine->dir, "scripts/web/init.lua",
                "tide.route('GET /here', function() return { here = true } end)\n"
-               "tide.route('GET /for-ever', function() while true do end end)\n");
+               "tide.route('GET /for-ever', { cpu = '1h' }, function() while true do end end)\n");
     start(engine, "1", "5s");
     pid_t before = pid_of(engine, 0);
     int stuck = ask(engine->web, "/for-ever");

@@ -16,6 +16,9 @@ struct world {
     int files;
     size_t memory_max;
     int64_t load_ms;
+    const struct tide_log *log; /* NULL: none */
+    struct tide_budget *budget;
+    int64_t cpu_ms; /* of a task; 0: the budget's 10 s */
     struct tide_state *state;
     char directory[64];
     int ended;
@@ -90,7 +93,10 @@ static inline void write_file(struct world *world, const char *name, const char 
 static inline int set_up(void **data)
 {
     struct world *world = calloc(1, sizeof *world);
+    struct tide_err err;
 
+    world->budget = tide_budget_new(10000, &err);
+    assert_non_null(world->budget);
     strcpy(world->directory, "/tmp/tide-script-XXXXXX");
     assert_non_null(mkdtemp(world->directory));
     world->files = loop_open(&world->loop);
@@ -113,6 +119,7 @@ static inline int tear_down(void **data)
     char command[128];
 
     close_state(world);
+    tide_budget_free(world->budget);
     loop_close(&world->loop, world->files);
     snprintf(command, sizeof command, "rm -rf %s", world->directory);
     assert_int_equal(system(command), 0);
@@ -123,10 +130,12 @@ static inline int tear_down(void **data)
 static inline bool load(struct world *world, const char *source, struct tide_buf *report)
 {
     struct tide_state_config config = {.loop = &world->loop,
+                                       .log = world->log,
                                        .bundle = "test",
                                        .directory = world->directory,
                                        .memory_max = world->memory_max,
                                        .load_ms = world->load_ms,
+                                       .budget = world->budget,
                                        .host = world,
                                        .sandbox = true};
     struct tide_err err;
@@ -166,7 +175,9 @@ static inline void on_end(void *arg, struct tide_task *task, enum tide_task_end 
 static inline struct tide_task *start(struct world *world, int64_t deadline_ms)
 {
     lua_getglobal(tide_state_main(world->state), "main");
-    return tide_task_start(world->state, 0, "main", deadline_ms, on_end, world);
+    return tide_task_start(world->state, 0, "main",
+                           (struct tide_task_limits){.timeout_ms = deadline_ms, .cpu_ms = world->cpu_ms},
+                           on_end, world);
 }
 
 static inline void run(struct world *world, const char *source)

@@ -158,7 +158,7 @@ static void a_task_cannot_resume_another(void **data)
                          "coroutine.resume(other, 'fake') coroutine.resume(other) coroutine.resume(other) "
                          "sleep(40) coroutine.resume(other, 1, 2, 3) return 'resumed'"));
     lua_getglobal(tide_state_main(world->state), "first");
-    tide_task_start(world->state, 0, "first", 0, on_end, world);
+    tide_task_start(world->state, 0, "first", (struct tide_task_limits){0}, on_end, world);
     start(world, 0);
     uv_run(&world->loop, UV_RUN_DEFAULT);
     assert_int_equal(world->ended, 2);
@@ -173,7 +173,7 @@ static void resuming_what_waits_for_another_task(void **data)
               "rawset(_G, 'first', function() local _, a = coroutine.resume(shared) return a end) " MAIN(
                   "local ok, a, b = coroutine.resume(shared, 'fake') return 'contained'"));
     lua_getglobal(tide_state_main(world->state), "first");
-    tide_task_start(world->state, 0, "first", 0, on_end, world);
+    tide_task_start(world->state, 0, "first", (struct tide_task_limits){0}, on_end, world);
     start(world, 0);
     uv_run(&world->loop, UV_RUN_DEFAULT);
     assert_int_equal(world->ended, 2);
@@ -275,7 +275,7 @@ static void memory_is_an_error(void **data)
             fail_msg("%s: %s", bodies[i], world->result);
         /* and the state goes on */
         luaL_loadstring(tide_state_main(world->state), "return 'alive'");
-        tide_task_start(world->state, 0, "after", 0, on_end, world);
+        tide_task_start(world->state, 0, "after", (struct tide_task_limits){0}, on_end, world);
         assert_string_equal(world->result, "alive");
         assert_true(tide_state_memory(world->state) <= world->memory_max);
         close_state(world);

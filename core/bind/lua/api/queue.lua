@@ -57,6 +57,8 @@ What a consumer's handler does decides about its message:
         { name = "concurrency", type = "integer", default = 1, min = 1, max = 1000, doc = "messages at a time in one worker process" },
         { name = "attempts", type = "integer", default = 5, min = 1, max = 100, doc = "so many may fail: the last one makes a dead letter" },
         { name = "timeout", type = "duration", default = "5m", doc = "for one attempt" },
+        { name = "cpu", type = "duration", optional = true, min = 1,
+          doc = "CPU time between two waits of the handler; over it the attempt has failed. Without it the setting `limits.script_cpu`" },
         { name = "backoff", type = "duration", default = "5s", doc = "before the second attempt; doubles after" },
         { name = "backoff_max", type = "duration", default = "10m", doc = "longest backoff" },
         { name = "lease", type = "duration", default = "30s",

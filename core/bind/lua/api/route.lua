@@ -21,6 +21,8 @@ A failure that a handler raises (with `assert` or `error`) is answered by its co
           { name = "rate", type = "rate", optional = true, doc = "requests per client address and worker; over it 429" },
         } },
         { name = "timeout", type = "duration", default = "60s", doc = "for the handler, without the time to send the response; over it 504" },
+        { name = "cpu", type = "duration", optional = true, min = 1,
+          doc = "CPU time between two waits of the handler; over it 500. Without it the setting `limits.script_cpu`" },
         { name = "params", type = "table", optional = true, lua = "table<string, string|tide.ParameterShape>",
           doc = "the shape of the path's parameters; 400 when they have another" },
         { name = "query", type = "table", optional = true, lua = "table<string, string|tide.ParameterShape>",

@@ -9,6 +9,8 @@ return {
         doc = 'from start to start, as `"10s"` or `"1h"`' },
       { name = "options", optional = true, fields = {
         { name = "timeout", type = "duration", default = "5m", doc = "for one run" },
+        { name = "cpu", type = "duration", optional = true, min = 1,
+          doc = "CPU time between two waits of the handler; over it the run ends. Without it the setting `limits.script_cpu`" },
       } },
       { name = "handler", type = "function", lua = "fun()", doc = "what it raises is logged, and the next run comes all the same" },
     },
