@@ -11,7 +11,8 @@ cat >"$scripts/hello/init.lua" <<'LUA'
 local words = require "words"
 tide.route("GET /", function() return tide.respond.text(200, words.greeting) end)
 tide.route("GET /slow", function()
-  tide.sleep "2s"
+  tide.log.info "slow began"
+  tide.sleep "4s"
   return tide.respond.text(200, words.greeting)
 end)
 LUA
@@ -69,7 +70,8 @@ check "the metrics do" grep -qx "tidemill_bundle_info{bundle=\"hello\",generatio
 word three
 curl -sS "$hello/slow" >"$work/slow" &
 slow=$!
-sleep 0.3
+has_begun() { grep -q "\"event\":\"$1 began\"" "$work/engine.log"; }
+need "a request is in flight" until_true 10 has_begun slow
 check "reload returns while the generation before is busy" eval 'command reload && kill -0 $slow'
 check "which status tells" eval 'command status && told "generations before are still busy: 1$"'
 check "--wait waits for it" eval 'command reload --wait && ! command status | grep -q busy && [[ $(cat "$work/slow") == two ]]'
@@ -162,9 +164,10 @@ unset TIDEMILL_RELOAD_GATE
 # ---- the end of an old generation ----
 
 rm -r "$scripts/hello/spec"
-export TIDEMILL_RELOAD_DRAIN_TIMEOUT=500ms TIDEMILL_DEBUG_HEADERS=on
+export TIDEMILL_RELOAD_DRAIN_TIMEOUT=3s TIDEMILL_DEBUG_HEADERS=on
 cat >>"$scripts/hello/init.lua" <<'LUA'
 tide.route("GET /hour", { timeout = "2h" }, function()
+  tide.log.info "hour began"
   tide.sleep "1h"
   return tide.respond.text(200, "late")
 end)
@@ -176,7 +179,7 @@ check "an answer tells its generation" tells_generation "" "$old"
 check "one of an error, too" tells_generation nothing "$old"
 curl -sS -D "$work/hour.head" -o /dev/null "$hello/hour" &
 hour=$!
-sleep 0.3
+need "a request is in flight" until_true 10 has_begun hour
 word newest
 check "reload doesn't wait for what is in flight" eval 'command reload && tells_generation "" "$(generation)" && kill -0 $hour'
 wait "$hour"
