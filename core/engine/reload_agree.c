@@ -121,7 +121,9 @@ static void open_gate(struct tide_reload *reload, size_t index)
     struct tide_err err;
 
     bundle->gate = tide_gate_start(&config, &err);
-    if (!bundle->gate)
+    if (bundle->gate)
+        bundle->gate_pid = tide_gate_pid(bundle->gate);
+    else
         refuse(reload, index, err.message);
 }
 
@@ -213,7 +215,7 @@ void tide_reload_stop(struct tide_reload *reload)
 bool tide_reload_owns(const struct tide_reload *reload, int pid)
 {
     for (size_t i = 0; reload && i < reload->count; i++)
-        if (reload->bundles[i].gate && tide_gate_pid(reload->bundles[i].gate) == pid)
+        if (reload->bundles[i].gate_pid == pid)
             return true;
     return false;
 }

@@ -15,7 +15,8 @@ struct reloaded {
     bool passed;                              /* the candidate needs no specs, or they have passed */
     bool migrated;                            /* it brings no schema files, or the database has them */
     struct tide_gate *gate;                   /* its specs run; NULL: they don't */
-    struct tide_bundle_migration *migration;  /* its schema files are applied or looked at; NULL: no */
+    int gate_pid; /* of the last specs, also when they were stopped: libuv waits for it */
+    struct tide_bundle_migration *migration; /* its schema files are applied or looked at; NULL: no */
     bool swapping;                  /* all agreed: the candidate is the current one, and is waited for */
     bool wanted;                    /* read it again when this one is over */
     char seen[TIDE_GENERATION_LEN]; /* on the disk, when it was read last */
