@@ -92,7 +92,7 @@ def report(counts, left, faults, client):
     hits = collections.Counter((fault.part, fault.frozen) for fault in faults.done)
     recoveries = faults.recoveries(client.uploads)
     print(f"chaos: {len(client.uploads)} uploads: acknowledged {counts['acknowledged']}, lost {counts['lost']}, doubled {counts['doubled']}; "
-          f"refused {counts['refused']}; without an answer {counts['unanswered']}, of which {counts['taken']} were taken")
+          f"refused {counts['refused']}, of which {counts['unknown']} were taken; without an answer {counts['unanswered']}, of which {counts['taken']} were taken")
     print(f"chaos: {left} chunks were left by writers that died, and are gone after the daily sweep")
     for reason, number in counts["reasons"].items():
         print(f"chaos: {number} e-mail{'s' if number > 1 else ''} came twice: {reason}")

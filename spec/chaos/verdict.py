@@ -75,6 +75,7 @@ class Verdict:
 
     def check(self):
         """Counts; fills self.problems."""
+        self.look()
         acknowledged = self.client.acknowledged()
         lost = [u for u in acknowledged if self.jobs.get(u.job, {}).get("state") != "COMPLETE"
                 or self.jobs[u.job]["mp3_fid"] not in self.mails]
@@ -83,7 +84,9 @@ class Verdict:
         reasons = collections.Counter(None if noted[mp3] > 1 else self.why_twice(min(self.mails[mp3])) for mp3 in doubled)
         by_name = {job["name"]: job for job in self.jobs.values()}
         answered = [u for u in self.client.uploads if u.answer not in (202, None)]
-        refused_but_there = [u for u in answered if u.name in by_name]
+        there = [u for u in answered if u.name in by_name]
+        unknown = [u for u in there if u.answer == 503]  # the store died before it had answered to the commit
+        refused_but_there = [u for u in there if u.answer != 503]
         unanswered = [u for u in self.client.uploads if u.answer is None]
         taken = [u for u in unanswered if u.name in by_name]
         self.demand(not lost, f"{len(lost)} acknowledged uploads are lost: {[(u.job, self.jobs.get(u.job)) for u in lost[:5]]}")
@@ -96,7 +99,7 @@ class Verdict:
         self.check_files()
         self.check_queues()
         return {"acknowledged": len(acknowledged), "lost": len(lost), "doubled": len(doubled), "reasons": reasons,
-                "refused": len(answered), "unanswered": len(unanswered), "taken": len(taken)}
+                "refused": len(answered), "unknown": len(unknown), "unanswered": len(unanswered), "taken": len(taken)}
 
     def noted(self):
         """How often a worker lived to note that an e-mail was out."""
@@ -120,7 +123,7 @@ class Verdict:
         return sum(scratch.files(self.name, bucket)[1] for bucket in ("videos", "mp3s"))
 
     def wait_for_sweep(self):
-        end = time.monotonic() + 60
+        end = time.monotonic() + SETTLE
         while self.orphans() and time.monotonic() < end:
             time.sleep(1)
 
