@@ -83,7 +83,54 @@ tide.failure { code = "x" } => tide.failure: 'message' is missing
 CALLS
 }
 
+# What is written out in a handler is told before it runs. Their bundles have the templates below.
+wrong_handlers() {
+    cat <<'CALLS'
+tide.http.get(job.url, { tmeout = "3s", headers = { a = job.x } }) => tide.http.get: unknown option 'tmeout' (did you mean 'timeout'?)
+tide.http.get(job.url or "x", { timeout = "3 apples" }) => tide.http.get: 'timeout' must be a duration
+tide.respond.problem(404) => tide.respond.problem: 'detail' is missing
+tide.respond.json(99, { a = job }) => tide.respond.json: 'status' must be between 200 and 599, not 99
+for i = 1, 3 do tide.log.info(5, { i = i }) end => tide.log.info: 'event' must be a string, not 5
+return tide.retry { aftr = "5s" } => tide.retry: unknown option 'aftr' (did you mean 'after'?)
+return job and tide.respond.jsn(200, {}) => tide.respond has no 'jsn' (did you mean 'json'?)
+return tide.respond.file "none.json" => tide.respond.file: 'none.json': No such file
+tide.template "none.txt" => tide.template: 'none.txt': No such file
+tide.template("good.txt", { nam = job.name }) => tide.template: 'good.txt' uses 'name', which is not given
+local lost = require "jbs" => require: no module 'jbs'; looked at
+CALLS
+}
+
+# Nothing is told of what a branch or a function makes.
+right_handler() {
+    cat <<'LUA'
+local function of(x) return { name = x } end
+return function(job, key)
+  tide.http.get(job.url, { timeout = job.slow and "30s" or "3s", headers = job.plain and {} or { a = "b" } })
+  tide.template("good.txt", of(job))
+  tide.template("good.txt", { [key] = job.name })
+  tide.template("good.txt", { other = job.a and job.b or nil, name = job.c or 1 })
+  tide.template(job.a and "none.txt" or "good.txt", { name = 1 })
+  tide.respond.json(job.a and 9 or 200, job, { ["X-A"] = "b" })
+  tide.respond.problem(404, of "x", { a = 1 });
+  (job.a and tide.log.info or key)(5)
+end
+LUA
+}
+
 mkdir "$work/scripts"
+number=2000
+while read -r line; do
+    bundle=h$((number += 1))
+    mkdir "$work/scripts/$bundle"
+    echo 'Hello {{ name }}' >"$work/scripts/$bundle/good.txt"
+    printf 'return function(job)\n%s\nend\n' "${line% => *}" >"$work/scripts/$bundle/init.lua"
+done < <(wrong_handlers)
+mkdir "$work/scripts/right"
+echo 'Hello {{ name }}' >"$work/scripts/right/good.txt"
+right_handler >"$work/scripts/right/init.lua"
+mkdir "$work/scripts/wrong"
+printf 'Hello {{ name }}\n {{ user.name }}\n' >"$work/scripts/wrong/bad.txt"
+echo 'return function() return tide.template "bad.txt" end' >"$work/scripts/wrong/init.lua"
 number=1000
 while read -r line; do
     bundle=b$((number += 1))
@@ -101,7 +148,7 @@ check "a schema file that would be passed over for its name" grep -qF "schema/1_
 mkdir "$work/scripts/publishes"
 echo 'tide.queue("lonely", {})' >"$work/scripts/publishes/init.lua"
 (cd "$work" && "$tidemill" check) >"$work/together" 2>&1
-rm -r "$work/scripts"/b1*
+rm -r "$work/scripts"/{b1*,h2*,wrong}
 (cd "$work" && "$tidemill" check) >"$work/alone" 2>&1
 check "a queue that nobody consumes is told" grep -qF "no bundle here consumes the queue 'lonely'" "$work/alone"
 check "but not beside a bundle that failed" test "$(grep -c lonely "$work/together")" = 0
@@ -111,3 +158,11 @@ while read -r line; do
     bundle=b$((number += 1))
     check "${line% => *}" grep -qF "${line##* => }" <(grep -F "scripts/$bundle/init.lua:2: " "$work/reports")
 done < <(wrong_calls)
+
+number=2000
+while read -r line; do
+    bundle=h$((number += 1))
+    check "in a handler: ${line% => *}" grep -qF "${line##* => }" <(grep -F "scripts/$bundle/init.lua:2: " "$work/reports")
+done < <(wrong_handlers)
+check "nothing is told of what is good, or not known" grep -q '^right  *ok' "$work/reports"
+check "a template that is wrong is told in its own place" grep -qF "scripts/wrong/bad.txt:2: '{{ user.name }}' is no variable" "$work/reports"

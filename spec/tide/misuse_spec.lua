@@ -2,7 +2,7 @@
 describe("a wrong call in a handler", function()
   local app = tide.spec.bundle("misuse", { source = [[
 tide.route("GET /problem", function()
-  return tide.respond.problem(404)
+  return tide.respond.problem(404, nil)
 end)
 tide.route("GET /option", function()
   local made = tide.bucket("misuse"):create { nam = "x" }

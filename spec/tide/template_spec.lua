@@ -1,7 +1,7 @@
 -- tide.template: texts of a bundle with variables.
 describe("tide.template", function()
   local app = tide.spec.bundle("letters", { files = {
-    ["hello.txt"] = "Hello {{ name }}, {{name}}: {{ count }} {{{ name }}} {{ not a name }} {{",
+    ["hello.txt"] = "Hello {{ name }}, {{name}}: {{ count }} {{{ name }}} { {",
     ["mails/hello.html"] = '<p title="{{ name }}">{{ name }}</p>',
     ["render.lua"] = [[
       return {
@@ -13,7 +13,8 @@ describe("tide.template", function()
       local render = require "render"
       tide.route("GET /ready", function() return ready end)
       tide.route("GET /page", function(req) return tide.respond.html(200, render.template("mails/hello.html", { name = req.query.name })) end)
-      tide.route("GET /missing", function() return tide.template "none.txt" end)]],
+      tide.route("GET /missing", function(req) return tide.template(req.query.name or "none.txt") end)]],
+    ["wrong.txt"] = "Hello\n {{ user.name }}",
   } })
 
   local function render(name, variables)
@@ -21,7 +22,7 @@ describe("tide.template", function()
   end
 
   it("puts variables in, and leaves alone what is no variable", function()
-    assert.equal("Hello a%1<b>, a%1<b>: 3 {a%1<b>} {{ not a name }} {{", render("hello.txt", { name = "a%1<b>", count = 3, unused = 1 }))
+    assert.equal("Hello a%1<b>, a%1<b>: 3 {a%1<b>} { {", render("hello.txt", { name = "a%1<b>", count = 3, unused = 1 }))
     assert.matches("^Hello load, load: 0 ", app:get("/ready").body)
   end)
 
@@ -29,6 +30,12 @@ describe("tide.template", function()
     assert.equal('<p title="&lt;script&gt;&quot;&#39;&amp;amp; ü">&lt;script&gt;&quot;&#39;&amp;amp; ü</p>',
       render("mails/hello.html", { name = "<script>\"'&amp; ü" }))
     assert.equal('<p title="&quot; onclick=&quot;x">&quot; onclick=&quot;x</p>', app:get("/page?name=%22%20onclick=%22x").body)
+  end)
+
+  it("takes names alone for variables", function()
+    local text, err = app:call("render", "template", "wrong.txt", { name = "x" })
+    assert.is_nil(text)
+    assert.matches("letters/wrong.txt:2: '{{ user.name }}' is no variable: write {{ name }}", err.message, 1, true)
   end)
 
   it("misses no variable", function()

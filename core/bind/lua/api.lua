@@ -2,7 +2,7 @@
 -- them, what declares is refused in handlers, and what is not described, or described and not there, fails every start.
 local _, load = ...
 
-local check, report, loader = load "check", load "report", load "loader"
+local check, report, loader, inspect = load "check", load "report", load "loader", load "inspect"
 
 local api = { tide = {} }
 
@@ -54,7 +54,23 @@ local function declaring(where, f)
   end
 end
 
-local function wrapped(entry, class, f)
+-- Checks what is written out of a call, before it runs. `further`: of the function's own module.
+local function examined(where, params, further)
+  return function(arguments, count)
+    for i, param in ipairs(params) do
+      if arguments[i] then
+        check.written(where, param, arguments[i])
+      elseif count and i > count then
+        check.argument(where, param, nil)
+      end
+    end
+    if further then
+      further(arguments)
+    end
+  end
+end
+
+local function wrapped(entry, class, f, further)
   local params = {}
   if class then
     params[1] = { label = "its object", type = class, expected = ("a %s (is it called with a colon, object:%s?)"):format(class,
@@ -67,7 +83,11 @@ local function wrapped(entry, class, f)
   if params[3] and params[3].type == "function" and params[2].fields then
     f = shifted(f)
   end
-  return entry.declares and declaring(entry.name, f) or f
+  if entry.declares then -- it runs while the bundle loads
+    return declaring(entry.name, f)
+  end
+  inspect.calls[f] = examined(entry.name, params, further)
+  return f
 end
 
 -- Reading what `home` doesn't have is a typing mistake; fields of an object that may be nil are known from the description.
@@ -98,7 +118,7 @@ local function place_class(entry, class)
   end
 end
 
-local function place(entry, containers)
+local function place(entry, containers, further)
   local container, mark, key = entry.name:match("^(.-)([.:])([%l_]+)$")
   if not container then
     if not entry.plain then
@@ -110,7 +130,7 @@ local function place(entry, containers)
   if not home or rawget(home, key) == nil then
     error(entry.name .. " is described but not there")
   elseif not entry.type then
-    home[key] = wrapped(entry, mark == ":" and container, home[key])
+    home[key] = wrapped(entry, mark == ":" and container, home[key], further[entry.name])
   end
 end
 
@@ -129,12 +149,13 @@ local function refuse_undescribed(description, module, containers)
 end
 
 -- `containers`: { tide = { name = function }, ["tide.sql"] = a table of functions, ["tide.File"] = a class }. The functions are
--- replaced in place; the prose is forgotten, since only the reference wants it.
-function api.define(module, containers)
+-- replaced in place; the prose is forgotten, since only the reference wants it. `further`: { ["tide.template"] = function }, checks of
+-- calls before they run, beside those that follow from the description (script/lua/inspect.lua).
+function api.define(module, containers, further)
   local description = load("api." .. module)
   refuse_undescribed(description, module, containers)
   for _, entry in ipairs(description) do
-    place(entry, containers)
+    place(entry, containers, further or {})
   end
   for name, container in pairs(containers) do
     local namespace = name:match("^tide%.(%l+)$")

@@ -4,17 +4,18 @@ local native, load = ...
 local report = load "report"
 local cache = {}
 
--- The content; raises in the name of the script when there is no such file.
+-- The content and the file's path; raises in the name of the script when there is no such file.
 return function(where, name)
+  local path = native.directory .. "/" .. name
   if not cache[name] then
     if not name:match("^[%w_][%w_./-]*$") or name:find("..", 1, true) then
       report.misuse(("%s: '%s' is no name of a file of the bundle, such as \"ready.html\""):format(where, name))
     end
-    local content, why = native.read_file(native.directory .. "/" .. name)
+    local content, why = native.read_file(path)
     if not content then
       report.misuse(("%s: '%s': %s"):format(where, name, why))
     end
     cache[name] = content
   end
-  return cache[name]
+  return cache[name], path
 end

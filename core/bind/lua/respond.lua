@@ -1,7 +1,7 @@
 -- Answers: tables { status, headers, body } with a way to send them.
 local native, load = ...
 
-local api, json = load "api", load "json"
+local api, json, read = load "api", load "json", load "bundle_file"
 local cjson = native.cjson
 local respond = {}
 
@@ -81,7 +81,7 @@ local function type_of(name)
 end
 
 function respond.file(name, headers)
-  local content = load "bundle_file"("tide.respond.file", name)
+  local content = read("tide.respond.file", name)
   return { status = 200, headers = merge(headers, "Content-Type", type_of(name)), body = content }
 end
 
@@ -122,6 +122,13 @@ local function send(handle, answer)
   return native.respond(handle, 200, answer.headers, answer.body)
 end
 
-api.define("respond", { ["tide.respond"] = respond })
+-- A file whose name is written out.
+local function examine_file(arguments)
+  if arguments[1] and arguments[1].value then
+    read("tide.respond.file", arguments[1].value)
+  end
+end
+
+api.define("respond", { ["tide.respond"] = respond }, { ["tide.respond.file"] = examine_file })
 
 return { send = send, problem = respond.problem }

@@ -277,4 +277,33 @@ function check.argument(where, param, value)
   return check.value(where, param, value)
 end
 
+local function field_named(where, fields, name)
+  for _, field in ipairs(fields) do
+    if field.name == name then
+      return field
+    end
+  end
+  unknown(where, fields, name)
+end
+
+local function written_options(where, fields, options)
+  for name, value in pairs(options) do
+    local field = field_named(where, fields, name)
+    if value.whole then
+      check.value(where, field, value.value)
+    elseif value.fields and field.fields then
+      written_options(where .. ": " .. field.name, field.fields, value.fields)
+    end
+  end
+end
+
+-- An argument as far as the script has written it out (script/lua/arguments.lua): raises what the call would.
+function check.written(where, param, argument)
+  if argument.whole then
+    check.argument(where, param, argument.value)
+  elseif argument.fields and param.fields then
+    written_options(where, param.fields, argument.fields)
+  end
+end
+
 return check

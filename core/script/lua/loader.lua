@@ -2,7 +2,7 @@
 local native, load = ...
 
 local trusted = load "sandbox"
-local report, globals = load "report", load "globals"
+local report, inspect = load "report", load "inspect"
 local raw_load, raw_type = trusted.load, type
 
 -- loading: init.lua runs, and with it the declarations
@@ -14,7 +14,7 @@ loader.roots = { native.directory, native.library }
 local function compile(source, path)
   report.sources["@" .. path] = source
   local chunk, message = raw_load(source, "@" .. path, "t")
-  local problems = chunk and native.sandboxed and globals.problems(chunk, path)
+  local problems = chunk and native.sandboxed and inspect.problems(chunk, path)
   if problems then
     return nil, problems
   end
@@ -37,9 +37,16 @@ end
 
 local BUSY = {}
 
+local function is_name(name)
+  return raw_type(name) == "string" and name:match("^[%w_]+[%w_.-]*$") and not name:find("..", 1, true)
+end
+
+local NO_NAME = "require: a module's name is letters, digits, '_' and '.', as in require \"jobs\""
+local NO_MODULE = "require: no module '%s'; looked at\n%s"
+
 function loader.require(name)
-  if raw_type(name) ~= "string" or not name:match("^[%w_]+[%w_.-]*$") or name:find("..", 1, true) then
-    error("require: a module's name is letters, digits, '_' and '.', as in require \"jobs\"", 2)
+  if not is_name(name) then
+    error(NO_NAME, 2)
   end
   local value = loader.loaded[name]
   if value == BUSY then
@@ -52,7 +59,7 @@ function loader.require(name)
   end
   local source, path = find(name)
   if not source then
-    error(("require: no module '%s'; looked at\n%s"):format(name, path), 2)
+    error(NO_MODULE:format(name, path), 2)
   end
   local chunk, message = compile(source, path)
   if not chunk then
@@ -62,6 +69,20 @@ function loader.require(name)
   value = chunk(name)
   loader.loaded[name] = value == nil and true or value
   return loader.loaded[name]
+end
+
+-- Also of one in a function that runs later.
+inspect.calls[loader.require] = function(arguments)
+  local name = arguments[1] and arguments[1].value
+  if name == nil or loader.loaded[name] then
+    return
+  elseif not is_name(name) then
+    error(NO_NAME, 0)
+  end
+  local source, looked = find(name)
+  if not source then
+    error(NO_MODULE:format(name, looked), 0)
+  end
 end
 
 -- A typing mistake in a name is found at once, not as a nil somewhere else; and nothing leaks from request to request.

@@ -1,0 +1,110 @@
+-- What is wrong with a script as the compiled code tells it, before a line runs: globals that nobody defines, what a table of the
+-- engine's doesn't have, and calls of the engine's functions with arguments, written out, that they would refuse.
+local _, load = ...
+
+local report, bytecode, arguments = load "report", load "bytecode", load "arguments"
+local resume = load("sandbox").raw_resume
+local decode, constant, GGET, GSET, TGETS = bytecode.decode, bytecode.constant, bytecode.GGET, bytecode.GSET, bytecode.TGETS
+
+-- calls: function of the engine's -> what checks a call of it, which raises as the function would. It gets the arguments as
+-- `arguments` tells them, and their number when that is known.
+local inspect = { calls = {} }
+
+-- Tables of the engine's, in which a name that isn't there is a mistake.
+local homes = { tide = true, os = true }
+
+local function suggestion(name, home)
+  local names = {}
+  for key in pairs(home) do
+    if type(key) == "string" then
+      names[#names + 1] = key
+    end
+  end
+  return report.suggestion(name, names)
+end
+
+-- Lua's own that scripts don't have -> what to use.
+local instead = {
+  print = "write to the log: tide.log.info",
+  io = "files are in buckets and beside the bundle: tide.bucket, tide.respond.file",
+  collectgarbage = "the engine does it",
+  dofile = "use require",
+  loadfile = "use require",
+}
+
+local function read(name)
+  if rawget(_G, name) == nil then
+    return ("undefined global '%s'%s"):format(name, instead[name] and (" (%s)"):format(instead[name]) or suggestion(name, _G))
+  end
+end
+
+local function written(name)
+  return ("assignment to undefined global '%s': write `local %s = ...`"):format(name, name)
+end
+
+local function index(home, name)
+  return home[name]
+end
+
+-- tide.sqll: what a table of the engine's has under a name; or nil and what the table says to that.
+local function member(home, name)
+  local good, value = pcall(index, home, name)
+  if good and value == nil and home == rawget(_G, "os") then
+    return nil, ("os has no '%s'; scripts have os.time, os.date, os.clock and os.difftime"):format(name)
+  elseif good then
+    return value
+  end
+  return nil, (value:gsub("^[^\n]-:%d+: ", ""))
+end
+
+-- What is wrong with the call of `f`, which was fetched at `position` into `register`; and the line.
+local function called(proto, position, register, f)
+  local known, count, place = arguments(proto, position, register)
+  if known then
+    local good, problem = pcall(inspect.calls[f], known, count)
+    return not good and problem or nil, bytecode.line(proto, place)
+  end
+end
+
+local function walk(proto, note)
+  local value, register -- what of the engine's the instruction before has fetched, and where it is
+  for position = 1, bytecode.length(proto) do
+    local op, a, d, b, c = decode(proto, position)
+    local before, line, problem = value, bytecode.line(proto, position), nil
+    value = nil
+    if op == GSET then
+      problem = written(constant(proto, d))
+    elseif op == GGET then
+      local name = constant(proto, d)
+      problem, value = read(name), (homes[name] or name == "require") and rawget(_G, name) or nil
+    elseif op == TGETS and type(before) == "table" and b == register then
+      value, problem = member(before, constant(proto, c))
+    end
+    register = a
+    if value and inspect.calls[value] then
+      problem, line = called(proto, position, register, value)
+    end
+    if problem then
+      note(line, problem)
+    end
+  end
+  for _, child in ipairs(bytecode.children(proto)) do
+    walk(child, note)
+  end
+end
+
+-- "file:line: what" each, in the order of the file; nil when there is nothing.
+function inspect.problems(chunk, file)
+  local problems, lines = {}, {}
+  local apart = coroutine.create(walk) -- what it raises has no script on its stack, whoever requires this one
+  assert(resume(apart, chunk, function(line, text)
+    problems[#problems + 1] = { line = line, text = text }
+  end))
+  table.sort(problems, function(x, y) return x.line < y.line end)
+  for i, problem in ipairs(problems) do
+    lines[i] = problem.text:match("^[^\n]-:%d+: ") and problem.text or ("%s:%d: %s"):format(file, problem.line, problem.text)
+  end
+  return lines[1] and table.concat(lines, "\n")
+end
+
+return inspect
