@@ -124,7 +124,7 @@ static void copy_config(struct tide_bundle *bundle, const struct tide_bundle_con
     bundle->config.data_dir = copy_string(config->data_dir);
 }
 
-struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, struct tide_buf *report)
+struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, struct tide_findings *findings)
 {
     struct tide_bundle *bundle = calloc(1, sizeof *bundle);
     struct tide_err err;
@@ -136,11 +136,12 @@ struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, st
     copy_config(bundle, config);
     bundle->router = tide_router_new();
     if (!open_content(bundle, &err) || !open_state(bundle, &err)) {
-        tide_buf_printf(report, "%s: %s", config->directory, err.message);
+        tide_findings_add(findings, &(struct tide_finding){
+                                        .code = "load", .file = config->directory, .message = err.message});
         tide_bundle_free(bundle);
         return NULL;
     }
-    if (!config->unconfined && !tide_state_load(bundle->state, report)) {
+    if (!config->unconfined && !tide_state_load(bundle->state, findings)) {
         tide_bundle_free(bundle);
         return NULL;
     }

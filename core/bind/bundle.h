@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/finding.h"
 #include "bind/services.h"
 #include "http/server.h"
 #include "script/content.h"
@@ -31,9 +32,8 @@ struct tide_bundle_config {
     const struct tide_services *services; /* outlives the bundle */
 };
 
-/* Loads and runs the declarations; nothing is started. NULL: `report` tells the author what is wrong, with
- * file and line. */
-struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, struct tide_buf *report);
+/* Loads and runs the declarations; nothing is started. NULL: `findings` tell the author what is wrong. */
+struct tide_bundle *tide_bundle_load(const struct tide_bundle_config *config, struct tide_findings *findings);
 /* The bundle must be idle, or its tasks are ended (messages are handed back to the queue). */
 void tide_bundle_free(struct tide_bundle *bundle);
 

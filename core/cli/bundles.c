@@ -2,26 +2,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 
-static void load(struct tide_cli_bundles *all, size_t i, bool quiet)
-{
-    struct tide_buf report;
+#define MAX_REPORT (4 << 20)
 
-    tide_buf_init(&report, 1 << 16);
-    all->bundles[i] =
-        tide_services_load(&all->services, &all->settings, &all->settings.bundles[i], NULL, &report);
-    if (!all->bundles[i]) {
-        all->failed++;
-        if (!quiet)
-            fprintf(stderr, "%s%s", report.data ? report.data : "",
-                    report.len && report.data[report.len - 1] == '\n' ? "" : "\n");
-    }
-    tide_buf_release(&report);
-}
-
-bool tide_cli_bundles_load(struct tide_cli_bundles *all, const struct tide_settings *settings, bool quiet)
+bool tide_cli_bundles_load(struct tide_cli_bundles *all, const struct tide_settings *settings,
+                           struct tide_findings *findings)
 {
     struct tide_err err;
 
@@ -37,8 +25,11 @@ bool tide_cli_bundles_load(struct tide_cli_bundles *all, const struct tide_setti
         tide_services_close_loop(&all->loop, &all->log);
         return false;
     }
-    for (size_t i = 0; i < settings->bundle_count; i++)
-        load(all, i, quiet);
+    for (size_t i = 0; i < settings->bundle_count; i++) {
+        all->bundles[i] =
+            tide_services_load(&all->services, &all->settings, &settings->bundles[i], NULL, findings);
+        all->failed += !all->bundles[i];
+    }
     return true;
 }
 
@@ -49,4 +40,17 @@ void tide_cli_bundles_release(struct tide_cli_bundles *all)
     free(all->bundles);
     tide_services_close(&all->services);
     tide_services_close_loop(&all->loop, &all->log);
+}
+
+void tide_cli_tell(const struct tide_findings *findings)
+{
+    bool colour = isatty(STDERR_FILENO) == 1 && !getenv("NO_COLOR");
+    struct tide_buf text;
+
+    if (findings->count == 0)
+        return;
+    tide_buf_init(&text, MAX_REPORT);
+    tide_findings_text(findings, TIDE_FINDINGS_COLUMNS | (colour ? TIDE_FINDINGS_COLOUR : 0), &text);
+    fprintf(stderr, "%s\n", text.data ? text.data : "");
+    tide_buf_release(&text);
 }

@@ -14,9 +14,13 @@ struct tide_cli_bundles {
     size_t failed;
 };
 
-/* Reports of those that can't be loaded go to stderr unless `quiet`. `settings` must stay until the release.
- * False: told on stderr. */
-bool tide_cli_bundles_load(struct tide_cli_bundles *all, const struct tide_settings *settings, bool quiet);
+/* Adds to `findings` why some can't be loaded. `settings` must stay until the release. False: told on stderr.
+ */
+bool tide_cli_bundles_load(struct tide_cli_bundles *all, const struct tide_settings *settings,
+                           struct tide_findings *findings);
 void tide_cli_bundles_release(struct tide_cli_bundles *all);
+
+/* Tells them on stderr, for people. */
+void tide_cli_tell(const struct tide_findings *findings);
 
 #endif

@@ -1,4 +1,4 @@
-/* tidemill check, tidemill routes: what the bundles declare, without serving. */
+/* tidemill check: what is wrong with the settings and the bundles, without serving. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,139 @@
 
 #include "cli/bundles.h"
 #include "cli/command.h"
+
+static bool is_consumed(const struct tide_cli_bundles *loaded, const char *queue)
+{
+    const struct tide_declaration *list;
+
+    for (size_t i = 0; i < loaded->settings.bundle_count; i++) {
+        size_t count = loaded->bundles[i] ? tide_bundle_declarations(loaded->bundles[i], &list) : 0;
+        for (size_t k = 0; k < count; k++)
+            if (list[k].type == TIDE_DECLARED_CONSUMER && strcmp(list[k].name, queue) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* A line of a file on the disk; NULL: there is none. To be freed. */
+static char *read_line(const char *path, int number)
+{
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len = -1;
+
+    for (int i = 0; file && i < number; i++)
+        len = getline(&line, &size, file);
+    if (file)
+        fclose(file);
+    if (len <= 0) {
+        free(line);
+        return NULL;
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    return line;
+}
+
+/* `finding` with its source line, at the text `quoted` in it. */
+static void add_at(struct tide_findings *findings, struct tide_finding *finding, const char *quoted)
+{
+    char *line = read_line(finding->file, finding->line);
+    const char *at = line;
+
+    while (at && (at = strstr(at, quoted)) && (at == line || !strchr("\"'", at[-1])))
+        at++;
+    finding->source = line;
+    finding->column = at ? (int)(at - line) + 1 : 1;
+    finding->width = at ? (int)strlen(quoted) : 0;
+    tide_findings_add(findings, finding);
+    free(line);
+}
+
+static void find_unconsumed(const struct tide_cli_bundles *loaded, const struct tide_bundle *bundle,
+                            struct tide_findings *findings)
+{
+    const struct tide_declaration *list;
+    size_t count = tide_bundle_declarations(bundle, &list);
+    char message[128];
+
+    for (size_t k = 0; k < count; k++) {
+        struct tide_finding finding = {
+            .warning = true, .code = "queue", .file = list[k].file, .line = list[k].line, .message = message};
+
+        if (list[k].type != TIDE_DECLARED_PUBLISHER || is_consumed(loaded, list[k].name))
+            continue;
+        snprintf(message, sizeof message, "no bundle here consumes the queue '%s'", list[k].name);
+        add_at(findings, &finding, list[k].name);
+    }
+}
+
+static void find_without_address(const struct tide_settings *settings,
+                                 const struct tide_settings_bundle *bundle, struct tide_findings *findings)
+{
+    char message[160];
+
+    snprintf(message, sizeof message,
+             "the bundle '%s' has routes but no address: run needs listen = { %s = \"127.0.0.1:PORT\" }",
+             bundle->name, bundle->name);
+    tide_findings_add(findings,
+                      &(struct tide_finding){
+                          .warning = true, .code = "setting", .file = settings->path, .message = message});
+}
+
+static void find_between(const struct tide_cli_bundles *loaded, struct tide_findings *findings)
+{
+    for (size_t i = 0; i < loaded->settings.bundle_count; i++) {
+        const struct tide_settings_bundle *settings = &loaded->settings.bundles[i];
+        const struct tide_bundle *bundle = loaded->bundles[i];
+
+        if (bundle && tide_bundle_has_routes(bundle) && !settings->listen)
+            find_without_address(&loaded->settings, settings, findings);
+        if (bundle && !loaded->failed) /* a bundle that did not load may be the one that consumes */
+            find_unconsumed(loaded, bundle, findings);
+    }
+}
+
+/* The schema files, on a database that is thrown away. What is meant for a server is left to it. */
+static void try_schemas(const struct tide_settings *settings, struct tide_findings *findings)
+{
+    char directory[] = "/tmp/tidemill-check-XXXXXX", url[64];
+    struct tide_settings own = *settings;
+    static const char *const files[] = {"check.db", "check.db-wal", "check.db-shm"};
+    struct tide_log log;
+    struct tide_err err;
+
+    if (strncmp(settings->sql, "sqlite:", 7) != 0)
+        return;
+    if (!mkdtemp(directory)) {
+        tide_err_errno(&err, errno, directory);
+        tide_findings_add_text(findings, "schema", err.message);
+        return;
+    }
+    snprintf(url, sizeof url, "sqlite:%s/check.db", directory);
+    own.data = directory;
+    own.sql = url;
+    tide_cli_log(&log);
+    if (!tide_services_migrate(&own, &log, &err))
+        tide_findings_add_text(findings, "schema", err.message);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(url, sizeof url, "%s/%s", directory, files[i]);
+        unlink(url);
+    }
+    rmdir(directory);
+}
+
+static void check_backends(const struct tide_settings *settings, struct tide_findings *findings)
+{
+    struct tide_buf report;
+
+    tide_buf_init(&report, TIDE_CLI_REPORT);
+    if (!tide_services_check(settings, &report))
+        tide_findings_add_text(findings, "setting", report.data ? report.data : "out of memory");
+    tide_buf_release(&report);
+}
+
+/* ---- for people ---- */
 
 static size_t count_of(const struct tide_bundle *bundle, int type)
 {
@@ -23,168 +156,84 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
-static bool is_consumed(const struct tide_cli_bundles *loaded, const char *queue)
+static void describe(const char *name, const struct tide_bundle *bundle)
 {
-    const struct tide_declaration *list;
+    size_t routes, queues, timers;
 
-    for (size_t i = 0; i < loaded->settings.bundle_count; i++) {
-        size_t count = loaded->bundles[i] ? tide_bundle_declarations(loaded->bundles[i], &list) : 0;
-        for (size_t k = 0; k < count; k++)
-            if (list[k].type == TIDE_DECLARED_CONSUMER && strcmp(list[k].name, queue) == 0)
-                return true;
+    if (!bundle) {
+        printf("%-16s FAILED\n", name);
+        return;
     }
-    return false;
+    routes = count_of(bundle, TIDE_DECLARED_ROUTE);
+    queues = count_of(bundle, TIDE_DECLARED_CONSUMER);
+    timers = count_of(bundle, TIDE_DECLARED_TIMER);
+    printf("%-16s ok   %s  %zu route%s, %zu queue%s, %zu timer%s\n", name, tide_bundle_generation(bundle),
+           routes, plural(routes), queues, plural(queues), timers, plural(timers));
 }
 
-static void note_unconsumed(const struct tide_cli_bundles *loaded, const struct tide_bundle *bundle)
-{
-    const struct tide_declaration *list;
-    size_t count = tide_bundle_declarations(bundle, &list);
+/* ---- the command ---- */
 
-    for (size_t k = 0; k < count; k++)
-        if (list[k].type == TIDE_DECLARED_PUBLISHER && !is_consumed(loaded, list[k].name))
-            printf("%-16s note: %s:%d: no bundle here consumes the queue '%s'\n", "", list[k].file,
-                   list[k].line, list[k].name);
+/* False: told on stderr. */
+static bool check_bundles(const struct tide_settings *settings, bool json, struct tide_findings *findings)
+{
+    struct tide_cli_bundles loaded;
+
+    check_backends(settings, findings);
+    if (!tide_cli_bundles_load(&loaded, settings, findings))
+        return false;
+    find_between(&loaded, findings);
+    try_schemas(settings, findings);
+    if (!json)
+        tide_cli_tell(findings);
+    for (size_t i = 0; !json && i < loaded.settings.bundle_count; i++)
+        describe(loaded.settings.bundles[i].name, loaded.bundles[i]);
+    tide_cli_bundles_release(&loaded);
+    return true;
 }
 
-static void describe(const struct tide_cli_bundles *loaded, size_t i)
+/* False: told on stderr. */
+static bool check_all(struct tide_cli *cli, bool json, struct tide_findings *findings)
 {
-    const struct tide_settings_bundle *settings = &loaded->settings.bundles[i];
-    const struct tide_bundle *bundle = loaded->bundles[i];
-    size_t routes = count_of(bundle, TIDE_DECLARED_ROUTE), queues = count_of(bundle, TIDE_DECLARED_CONSUMER),
-           timers = count_of(bundle, TIDE_DECLARED_TIMER);
-
-    printf("%-16s ok   %s  %zu route%s, %zu queue%s, %zu timer%s\n", settings->name,
-           tide_bundle_generation(bundle), routes, plural(routes), queues, plural(queues), timers,
-           plural(timers));
-    if (routes && !settings->listen)
-        printf("%-16s note: it has routes but no address: run needs listen = { %s = \"127.0.0.1:PORT\" }\n",
-               "", settings->name);
-    if (!loaded->failed) /* a bundle that did not load may be the one that consumes */
-        note_unconsumed(loaded, bundle);
-}
-
-/* The schema files, on a database that is thrown away. False: told. What is meant for a server is left to it.
- */
-static bool try_schemas(const struct tide_settings *settings)
-{
-    char directory[] = "/tmp/tidemill-check-XXXXXX", url[64];
-    struct tide_settings own = *settings;
-    static const char *const files[] = {"check.db", "check.db-wal", "check.db-shm"};
-    struct tide_log log;
-    struct tide_err err;
-    bool ok;
-
-    if (strncmp(settings->sql, "sqlite:", 7) != 0)
-        return true;
-    if (!mkdtemp(directory))
-        return !tide_cli_fail("%s: %s", directory, strerror(errno));
-    snprintf(url, sizeof url, "sqlite:%s/check.db", directory);
-    own.data = directory;
-    own.sql = url;
-    tide_cli_log(&log);
-    ok = tide_services_migrate(&own, &log, &err) || !fprintf(stderr, "%s\n", err.message);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(url, sizeof url, "%s/%s", directory, files[i]);
-        unlink(url);
-    }
-    rmdir(directory);
-    return ok;
-}
-
-/* False: told. */
-static bool check_backends(const struct tide_settings *settings)
-{
+    struct tide_settings settings;
     struct tide_buf report;
-    bool good;
+    bool good = true, read;
 
-    tide_buf_init(&report, 1 << 16);
-    good = tide_services_check(settings, &report);
-    fputs(report.data ? report.data : "", stderr);
+    tide_buf_init(&report, TIDE_CLI_REPORT);
+    read = tide_cli_read_settings(cli, &settings, &report);
+    if (read) {
+        good = check_bundles(&settings, json, findings);
+        tide_settings_release(&settings);
+    } else if (report.data) {
+        tide_findings_add_text(findings, "setting", report.data);
+        if (!json)
+            tide_cli_tell(findings);
+    } else {
+        good = false;
+    }
     tide_buf_release(&report);
     return good;
 }
 
+static void print_json(const struct tide_findings *findings)
+{
+    struct tide_buf text;
+
+    tide_buf_init(&text, 8 << 20);
+    tide_findings_json(findings, &text);
+    fputs(text.data ? text.data : "", stdout);
+    tide_buf_release(&text);
+}
+
 int tide_cli_check(struct tide_cli *cli)
 {
-    struct tide_settings settings;
-    struct tide_cli_bundles loaded;
-    bool backends;
-    int code;
+    bool json = tide_cli_value(cli, "json") != NULL, good;
+    struct tide_findings findings;
 
-    if (!tide_cli_settings(cli, &settings))
-        return TIDE_EXIT_FAILED;
-    backends = check_backends(&settings);
-    if (!tide_cli_bundles_load(&loaded, &settings, false)) {
-        tide_settings_release(&settings);
-        return TIDE_EXIT_FAILED;
-    }
-    for (size_t i = 0; i < loaded.settings.bundle_count; i++) {
-        if (loaded.bundles[i])
-            describe(&loaded, i);
-        else
-            printf("%-16s FAILED\n", loaded.settings.bundles[i].name);
-    }
-    code = backends && try_schemas(&settings) && !loaded.failed ? TIDE_EXIT_GOOD : TIDE_EXIT_FAILED;
-    tide_cli_bundles_release(&loaded);
-    tide_settings_release(&settings);
-    return code;
-}
-
-/* ---- routes ---- */
-
-static const char *const kinds[] = {"route", "consumes", "publishes", "every", "calls"};
-
-static void print_row(const char *bundle, const struct tide_declaration *declaration)
-{
-    printf("%-10s %-32s %-14s %s:%d\n", kinds[declaration->type], declaration->name, bundle,
-           declaration->file, declaration->line);
-}
-
-static void print_json(const char *bundle, const struct tide_declaration *declaration, bool first)
-{
-    struct tide_buf line;
-
-    tide_buf_init(&line, 1 << 16);
-    tide_buf_printf(&line, "%s{\"kind\":\"%s\",\"name\":", first ? "" : ",\n ", kinds[declaration->type]);
-    tide_buf_json(&line, declaration->name, strlen(declaration->name));
-    tide_buf_printf(&line, ",\"bundle\":\"%s\",\"file\":", bundle);
-    tide_buf_json(&line, declaration->file, strlen(declaration->file));
-    tide_buf_printf(&line, ",\"line\":%d}", declaration->line);
-    fputs(line.data, stdout);
-    tide_buf_release(&line);
-}
-
-int tide_cli_routes(struct tide_cli *cli)
-{
-    bool json = tide_cli_value(cli, "json") != NULL, first = true;
-    struct tide_settings settings;
-    struct tide_cli_bundles loaded;
-    int code;
-
-    if (!tide_cli_settings(cli, &settings))
-        return TIDE_EXIT_FAILED;
-    if (!tide_cli_bundles_load(&loaded, &settings, false)) {
-        tide_settings_release(&settings);
-        return TIDE_EXIT_FAILED;
-    }
-    if (json)
-        putchar('[');
-    for (size_t i = 0; i < loaded.settings.bundle_count; i++) {
-        const struct tide_declaration *list;
-        size_t count = loaded.bundles[i] ? tide_bundle_declarations(loaded.bundles[i], &list) : 0;
-        for (size_t k = 0; k < count; k++) {
-            if (json)
-                print_json(loaded.settings.bundles[i].name, &list[k], first);
-            else
-                print_row(loaded.settings.bundles[i].name, &list[k]);
-            first = false;
-        }
-    }
-    if (json)
-        puts("]");
-    code = loaded.failed ? TIDE_EXIT_FAILED : TIDE_EXIT_GOOD;
-    tide_cli_bundles_release(&loaded);
-    tide_settings_release(&settings);
-    return code;
+    tide_findings_init(&findings);
+    good = check_all(cli, json, &findings);
+    if (good && json)
+        print_json(&findings);
+    good = good && findings.errors == 0;
+    tide_findings_release(&findings);
+    return good ? TIDE_EXIT_GOOD : TIDE_EXIT_FAILED;
 }

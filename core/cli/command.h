@@ -36,6 +36,7 @@ struct tide_command {
 };
 
 #define TIDE_CLI_VALUES 32
+#define TIDE_CLI_REPORT (1 << 20) /* bytes, of what is wrong with the settings */
 
 /* One call of one command. */
 struct tide_cli {
@@ -59,6 +60,9 @@ int tide_cli_usage(const struct tide_cli *cli, const char *fmt, ...) TIDE_PRINTF
 
 /* Loads the settings with the options given. False: told on stderr. */
 bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *settings);
+/* The same, and what is wrong with the settings goes to `report`; wrong usage to stderr. */
+bool tide_cli_read_settings(const struct tide_cli *cli, struct tide_settings *settings,
+                            struct tide_buf *report);
 /* A log for commands in the foreground: warnings and errors, on stderr. */
 void tide_cli_log(struct tide_log *log);
 

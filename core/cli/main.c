@@ -13,6 +13,9 @@ static const struct tide_option run_options[] = {
      "while all listeners are on loopback: make the user georgio@email.com, show how to use it"},
     {0}};
 
+static const struct tide_option check_options[] = {
+    {"json", 0, NULL, "for editors: an array of { file, line, column, severity, code, message, more }"}, {0}};
+
 static const struct tide_option routes_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
 
 static const struct tide_option reload_options[] = {
@@ -68,8 +71,9 @@ static const struct tide_option types_options[] = {
 static const struct tide_command commands[] = {
     {"run", "", 0, 0, "serve in the foreground until SIGTERM or Ctrl-C (a second one stops at once)", NULL,
      run_options, tide_settings_options, tide_cli_run},
-    {"check", "", 0, 0, "load every bundle without serving and tell what is wrong", NULL, NULL,
-     tide_settings_options, tide_cli_check},
+    {"check", "", 0, 0, "load every bundle without serving and tell what is wrong",
+     "Exits with 1 when there is an error; warnings alone are good.\n", check_options, tide_settings_options,
+     tide_cli_check},
     {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
      routes_options, tide_settings_options, tide_cli_routes},
     {"reload", "[BUNDLE]", 0, 1, "have a running engine read its bundles again",

@@ -213,11 +213,10 @@ static bool take_given(const struct tide_cli *cli, struct given *given)
     return true;
 }
 
-bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *settings)
+bool tide_cli_read_settings(const struct tide_cli *cli, struct tide_settings *settings,
+                            struct tide_buf *report)
 {
     struct given given = {0};
-    struct tide_buf report;
-    bool ok;
 
     if (!take_given(cli, &given))
         return false;
@@ -227,10 +226,18 @@ bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *setting
                                         .override_count = given.override_count,
                                         .bundles = given.bundles,
                                         .bundle_count = given.bundle_count};
-    tide_buf_init(&report, 1 << 20);
-    ok = tide_settings_load(settings, &input, &report);
-    if (!ok)
-        fprintf(stderr, "%s", report.data);
+    return tide_settings_load(settings, &input, report);
+}
+
+bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *settings)
+{
+    struct tide_buf report;
+    bool ok;
+
+    tide_buf_init(&report, TIDE_CLI_REPORT);
+    ok = tide_cli_read_settings(cli, settings, &report);
+    if (!ok && report.data)
+        fputs(report.data, stderr);
     tide_buf_release(&report);
     return ok;
 }

@@ -86,8 +86,13 @@ static int by_name(const void *a, const void *b)
 static void add_all_declared(struct queues *queues, const struct tide_settings *settings)
 {
     struct tide_cli_bundles all;
+    struct tide_findings findings;
+    bool good;
 
-    if (!tide_cli_bundles_load(&all, settings, true))
+    tide_findings_init(&findings);
+    good = tide_cli_bundles_load(&all, settings, &findings);
+    tide_findings_release(&findings);
+    if (!good)
         return;
     for (size_t i = 0; i < settings->bundle_count; i++)
         if (all.bundles[i])

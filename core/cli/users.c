@@ -12,11 +12,14 @@ static bool call(const struct tide_services *services, const struct tide_setting
 {
     const struct tide_settings_bundle *auth = tide_settings_bundle(settings, "auth");
     struct tide_bundle *bundle;
+    struct tide_findings findings;
     struct tide_buf report;
     bool ok;
 
     tide_buf_init(&report, 1 << 16);
-    bundle = tide_services_load(services, settings, auth, NULL, &report);
+    tide_findings_init(&findings);
+    bundle = tide_services_load(services, settings, auth, NULL, &findings);
+    tide_findings_report(&findings, &report);
     if (bundle) {
         ok = tide_bundle_call(bundle, "users", function, args_json, result_json, err);
         tide_bundle_free(bundle);

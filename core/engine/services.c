@@ -133,21 +133,21 @@ static bool has_schema(const struct tide_settings_bundle *bundle, char *path, si
     return snprintf(path, size, "%s/schema", bundle->directory) < (int)size && access(path, R_OK | X_OK) == 0;
 }
 
-static bool check_schema(const struct tide_settings_bundle *bundle, struct tide_buf *report)
+static bool check_schema(const struct tide_settings_bundle *bundle, struct tide_findings *findings)
 {
     char path[1024];
     struct tide_err err;
 
     if (!has_schema(bundle, path, sizeof path) || tide_sql_check_schema(path, &err))
         return true;
-    tide_buf_puts(report, err.message);
+    tide_findings_add_text(findings, "schema", err.message);
     return false;
 }
 
 struct tide_bundle *tide_services_load(const struct tide_services *services,
                                        const struct tide_settings *settings,
                                        const struct tide_settings_bundle *bundle,
-                                       struct tide_content *content, struct tide_buf *report)
+                                       struct tide_content *content, struct tide_findings *findings)
 {
     struct tide_bundle_config config = {.name = bundle->name,
                                         .directory = bundle->directory,
@@ -160,8 +160,8 @@ struct tide_bundle *tide_services_load(const struct tide_services *services,
                                         .content = content,
                                         .services = services};
 
-    if (content || check_schema(bundle, report)) /* of a running engine they are looked at elsewhere */
-        return tide_bundle_load(&config, report);
+    if (content || check_schema(bundle, findings)) /* of a running engine they are looked at elsewhere */
+        return tide_bundle_load(&config, findings);
     return NULL;
 }
 

@@ -33,11 +33,11 @@ TIDE_WARN_UNUSED bool tide_services_add(struct tide_services *services, const st
 /* Bundles must be freed before. The loop must run once more to close what has handles. */
 void tide_services_close(struct tide_services *services);
 
-/* Loads one bundle of the settings. `content` is taken over; NULL: what is on the disk. NULL: report. */
+/* Loads one bundle of the settings. `content` is taken over; NULL: what is on the disk. NULL: findings. */
 struct tide_bundle *tide_services_load(const struct tide_services *services,
                                        const struct tide_settings *settings,
                                        const struct tide_settings_bundle *bundle,
-                                       struct tide_content *content, struct tide_buf *report);
+                                       struct tide_content *content, struct tide_findings *findings);
 
 /* The limits of a bundle's listener. */
 void tide_services_http_limits(const struct tide_settings *settings, struct tide_http_limits *limits);

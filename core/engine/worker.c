@@ -176,6 +176,7 @@ struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content 
     struct worker *worker = hosted->worker;
     const char *name = hosted->settings->name;
     char listen[64], variable[96];
+    struct tide_findings findings;
     struct tide_bundle *bundle;
     struct tide_err err;
 
@@ -184,7 +185,9 @@ struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content 
         tide_content_free(content);
         return NULL;
     }
-    bundle = tide_services_load(&worker->services, &worker->settings, hosted->settings, content, report);
+    tide_findings_init(&findings);
+    bundle = tide_services_load(&worker->services, &worker->settings, hosted->settings, content, &findings);
+    tide_findings_report(&findings, report);
     if (!bundle || !tide_bundle_has_routes(bundle) || hosted->settings->listen)
         return bundle;
     snprintf(listen, sizeof listen, "listen.%s", name);

@@ -77,23 +77,71 @@ void tide_script_setup_loader(struct tide_state *state)
     lua_pop(L, 1);
 }
 
-bool tide_state_load(struct tide_state *state, struct tide_buf *report)
+/* ---- what is wrong ---- */
+
+static const char *text_at(lua_State *L, const char *name)
+{
+    const char *text;
+
+    lua_getfield(L, -1, name);
+    text = lua_tostring(L, -1);
+    lua_pop(L, 1); /* the table holds it */
+    return text;
+}
+
+static int number_at(lua_State *L, const char *name)
+{
+    int number;
+
+    lua_getfield(L, -1, name);
+    number = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return number;
+}
+
+static const char *code_of(const char *text)
+{
+    static const char *const codes[] = {"syntax", "undefined", "call"};
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strcmp(text, codes[i]) == 0)
+            return codes[i];
+    return "load";
+}
+
+/* The list on top of the stack. */
+static void take_findings(lua_State *L, struct tide_findings *findings)
+{
+    for (size_t i = 1; i <= lua_objlen(L, -1); i++) {
+        lua_rawgeti(L, -1, (int)i);
+        tide_findings_add(findings, &(struct tide_finding){.code = code_of(text_at(L, "code")),
+                                                           .file = text_at(L, "file"),
+                                                           .line = number_at(L, "line"),
+                                                           .column = number_at(L, "column"),
+                                                           .width = number_at(L, "width"),
+                                                           .source = text_at(L, "source"),
+                                                           .message = text_at(L, "message"),
+                                                           .more = text_at(L, "more")});
+        lua_pop(L, 1);
+    }
+}
+
+bool tide_state_load(struct tide_state *state, struct tide_findings *findings)
 {
     lua_State *L = state->L;
     struct tide_err err;
-    size_t len;
-    const char *text;
-    bool good;
+    size_t before = findings->errors;
 
     if (!tide_state_require_trusted(state, "loader", &err)) {
-        tide_buf_puts(report, err.message);
+        tide_findings_add_text(findings, "load", err.message);
         return false;
     }
     lua_getfield(L, -1, "load_bundle");
-    good = tide_script_pcall(state, 0, 1, state->config.load_ms) == 0 && lua_isnil(L, -1);
-    text = lua_tolstring(L, -1, &len);
-    if (!good)
-        tide_buf_append(report, text ? text : "the bundle could not be loaded", text ? len : 30);
+    if (tide_script_pcall(state, 0, 1, state->config.load_ms) == 0)
+        take_findings(L, findings);
+    else
+        tide_findings_add_text(findings, "load",
+                               lua_tostring(L, -1) ? lua_tostring(L, -1) : "the bundle could not be loaded");
     lua_pop(L, 2);
-    return good;
+    return findings->errors == before;
 }

@@ -11,8 +11,8 @@
 #include <lua.h>
 #include <uv.h>
 
-#include "base/buf.h"
 #include "base/err.h"
+#include "base/finding.h"
 #include "base/log.h"
 #include "script/budget.h"
 #include "script/content.h"
@@ -60,9 +60,9 @@ void tide_state_native(struct tide_state *state, lua_State *L);
 /* Runs a trusted module and leaves its return value on the main stack. False: err. */
 bool tide_state_require_trusted(struct tide_state *state, const char *name, struct tide_err *err);
 
-/* Runs DIRECTORY/init.lua. On failure `report` holds what the author shall see: file:line: message, the
- * source line with a caret, and hints. Declarations run here; waiting is an error. */
-bool tide_state_load(struct tide_state *state, struct tide_buf *report);
+/* Looks through DIRECTORY/init.lua and the modules that it requires, and runs it when nothing is wrong with
+ * them. False: findings tell all that is. Declarations run here; waiting is an error. */
+bool tide_state_load(struct tide_state *state, struct tide_findings *findings);
 
 /* lua_pcall on the main stack, without a handler, for what may call back into the script (its __tostring):
  * within the limits of one, but it can't wait. */

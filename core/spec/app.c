@@ -72,6 +72,7 @@ static bool load(struct app *app, struct tide_settings_bundle *bundle, struct ti
 {
     struct run *run = app->run;
     struct tide_content *content = NULL;
+    struct tide_findings findings;
     struct tide_err err;
 
     if (!migrate(run, bundle->name, bundle->directory, report))
@@ -80,7 +81,9 @@ static bool load(struct app *app, struct tide_settings_bundle *bundle, struct ti
         tide_buf_puts(report, err.message);
         return false;
     }
-    app->bundle = tide_services_load(&run->services, &run->settings, bundle, content, report);
+    tide_findings_init(&findings);
+    app->bundle = tide_services_load(&run->services, &run->settings, bundle, content, &findings);
+    tide_findings_report(&findings, report);
     if (!app->bundle || !tide_spec_clock_start(app))
         return false;
     if (listen_and_serve(app, &err) && tide_bundle_start(app->bundle, false, &err))

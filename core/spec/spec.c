@@ -114,11 +114,14 @@ static bool load_spec(struct run *run, struct tide_err *err)
                                         .unconfined = true,
                                         .services = &run->services};
     struct tide_state *state;
+    struct tide_findings findings;
     struct tide_buf report;
     lua_State *L;
 
     tide_buf_init(&report, MAX_REPORT);
-    run->spec = tide_bundle_load(&config, &report);
+    tide_findings_init(&findings);
+    run->spec = tide_bundle_load(&config, &findings);
+    tide_findings_report(&findings, &report);
     if (!run->spec)
         tide_err_set(err, TIDE_ERR_INTERNAL, false, "%s", report.data ? report.data : "out of memory");
     tide_buf_release(&report);

@@ -142,7 +142,7 @@ done < <(wrong_calls)
 mkdir -p "$work/named/scripts/shop/schema"
 touch "$work/named/scripts/shop/init.lua" "$work/named/scripts/shop/schema/1_order.sql"
 (cd "$work/named" && "$tidemill" check) >"$work/schema" 2>&1
-check "a schema file that would be passed over for its name" grep -qF "schema/1_order.sql: a schema file is named NNN_name.sql" "$work/schema"
+check "a schema file that would be passed over for its name" grep -qF "schema/1_order.sql: error: a schema file is named NNN_name.sql" "$work/schema"
 
 # The bundle that consumes may be the one that failed.
 mkdir "$work/scripts/publishes"
@@ -156,13 +156,13 @@ check "but not beside a bundle that failed" test "$(grep -c lonely "$work/togeth
 number=1000
 while read -r line; do
     bundle=b$((number += 1))
-    check "${line% => *}" grep -qF "${line##* => }" <(grep -F "scripts/$bundle/init.lua:2: " "$work/reports")
+    check "${line% => *}" grep -qF "${line##* => }" <(grep -F "scripts/$bundle/init.lua:2:" "$work/reports")
 done < <(wrong_calls)
 
 number=2000
 while read -r line; do
     bundle=h$((number += 1))
-    check "in a handler: ${line% => *}" grep -qF "${line##* => }" <(grep -F "scripts/$bundle/init.lua:2: " "$work/reports")
+    check "in a handler: ${line% => *}" grep -qF "${line##* => }" <(grep -F "scripts/$bundle/init.lua:2:" "$work/reports")
 done < <(wrong_handlers)
 check "nothing is told of what is good, or not known" grep -q '^right  *ok' "$work/reports"
-check "a template that is wrong is told in its own place" grep -qF "scripts/wrong/bad.txt:2: '{{ user.name }}' is no variable" "$work/reports"
+check "a template that is wrong is told in its own place" grep -qF "scripts/wrong/bad.txt:2:2: error: '{{ user.name }}' is no variable" "$work/reports"

@@ -54,14 +54,14 @@ echo "smtp://anna:hush@mx?tls=maybe" >mail.url
 TIDEMILL_MAIL_FILE=mail.url run check -c urls.lua
 check "check fails for wrong URLs of backends" is 1
 check "an unknown parameter is told with its line and those there are" \
-    says "^urls.lua:2: sql .*no parameter 'sslmode'; there are ssl_ca, ssl_mode, socket, connections"
-check "a wrong port is told" says "^urls.lua:3: queue .*port is not a number from 1 to 65535"
-check "a password that is not encoded is told" says "^urls.lua:4: blob .*/ is %2F"
-check "a wrong word is told with the variable" says "^TIDEMILL_MAIL_FILE .*'tls' is not required, opportunistic or off"
+    says "^urls.lua:2: error: sql .*no parameter 'sslmode'; there are ssl_ca, ssl_mode, socket, connections"
+check "a wrong port is told" says "^urls.lua:3: error: queue .*port is not a number from 1 to 65535"
+check "a password that is not encoded is told" says "^urls.lua:4: error: blob .*/ is %2F"
+check "a wrong word is told with the variable" says "^error: TIDEMILL_MAIL_FILE .*'tls' is not required, opportunistic or off"
 check "and no password" eval '! grep -q hush body && ! grep -q hu/sh body'
 TIDEMILL_SQL=postgres://anna:hush@db/auth TIDEMILL_QUEUE=sqlite: run check
-check "a scheme without a driver is told" says "^TIDEMILL_SQL .*there are sqlite:FILE, mysql://USER:PASSWORD@HOST/DATABASE"
-check "a URL without a file is told" says "^TIDEMILL_QUEUE .*names nothing after 'sqlite:'"
+check "a scheme without a driver is told" says "^error: TIDEMILL_SQL .*there are sqlite:FILE, mysql://USER:PASSWORD@HOST/DATABASE"
+check "a URL without a file is told" says "^error: TIDEMILL_QUEUE .*names nothing after 'sqlite:'"
 TIDEMILL_SQL=mysql://anna:hush@127.0.0.1:1/auth run check
 check "a right URL is not connected to" is 0
 

@@ -15,7 +15,7 @@ return function(where, name)
     if not content then
       report.misuse(("%s: '%s': %s"):format(where, name, why))
     end
-    cache[name] = content
+    cache[name], report.sources["@" .. path] = content, content
   end
   return cache[name], path
 end

@@ -70,7 +70,7 @@ local function walk(proto, note)
   local value, register -- what of the engine's the instruction before has fetched, and where it is
   for position = 1, bytecode.length(proto) do
     local op, a, d, b, c = decode(proto, position)
-    local before, line, problem = value, bytecode.line(proto, position), nil
+    local before, line, code, problem = value, bytecode.line(proto, position), "undefined", nil
     value = nil
     if op == GSET then
       problem = written(constant(proto, d))
@@ -82,10 +82,10 @@ local function walk(proto, note)
     end
     register = a
     if value and inspect.calls[value] then
-      problem, line = called(proto, position, register, value)
+      code, problem, line = "call", called(proto, position, register, value)
     end
     if problem then
-      note(line, problem)
+      note(line, problem, code)
     end
   end
   for _, child in ipairs(bytecode.children(proto)) do
@@ -93,18 +93,10 @@ local function walk(proto, note)
   end
 end
 
--- "file:line: what" each, in the order of the file; nil when there is nothing.
-function inspect.problems(chunk, file)
-  local problems, lines = {}, {}
+-- Calls note(line, message, code) for each thing that is wrong.
+function inspect.chunk(chunk, note)
   local apart = coroutine.create(walk) -- what it raises has no script on its stack, whoever requires this one
-  assert(resume(apart, chunk, function(line, text)
-    problems[#problems + 1] = { line = line, text = text }
-  end))
-  table.sort(problems, function(x, y) return x.line < y.line end)
-  for i, problem in ipairs(problems) do
-    lines[i] = problem.text:match("^[^\n]-:%d+: ") and problem.text or ("%s:%d: %s"):format(file, problem.line, problem.text)
-  end
-  return lines[1] and table.concat(lines, "\n")
+  assert(resume(apart, chunk, note))
 end
 
 return inspect

@@ -11,14 +11,30 @@ local loader = { loaded = {}, loading = false }
 -- Where `require "a.b"` may find a module, in order. Plugins add theirs.
 loader.roots = { native.directory, native.library }
 
+local chunks, findings = {}, {} -- of the load: path -> what was compiled, false when something is wrong with it
+
+local function note(failure, code)
+  findings[#findings + 1] = report.finding(failure, code)
+end
+
+-- The file as a function; nil when findings tell why not. The modules that it requires, their names written out, are compiled with
+-- it, so that all that is wrong with a bundle is told together.
 local function compile(source, path)
-  report.sources["@" .. path] = source
-  local chunk, message = raw_load(source, "@" .. path, "t")
-  local problems = chunk and native.sandboxed and inspect.problems(chunk, path)
-  if problems then
-    return nil, problems
+  if chunks[path] == nil then
+    local before = #findings
+    report.sources["@" .. path] = source
+    local chunk, message = raw_load(source, "@" .. path, "t")
+    chunks[path] = chunk or false
+    if not chunk then
+      note(message, "syntax")
+    elseif native.sandboxed then
+      inspect.chunk(chunk, function(line, problem, code)
+        note(problem:match("^[^\n]-:%d+: ") and problem or ("%s:%d: %s"):format(path, line, problem), code)
+      end)
+    end
+    chunks[path] = #findings == before and chunk
   end
-  return chunk, message
+  return chunks[path] or nil
 end
 
 local function find(name)
@@ -61,9 +77,9 @@ function loader.require(name)
   if not source then
     error(NO_MODULE:format(name, path), 2)
   end
-  local chunk, message = compile(source, path)
+  local chunk = compile(source, path)
   if not chunk then
-    error(message, 0)
+    error(("require: '%s' is wrong"):format(name), 2)
   end
   loader.loaded[name] = BUSY
   value = chunk(name)
@@ -79,10 +95,11 @@ inspect.calls[loader.require] = function(arguments)
   elseif not is_name(name) then
     error(NO_NAME, 0)
   end
-  local source, looked = find(name)
+  local source, path = find(name)
   if not source then
-    error(NO_MODULE:format(name, looked), 0)
+    error(NO_MODULE:format(name, path), 0)
   end
+  compile(source, path)
 end
 
 -- A typing mistake in a name is found at once, not as a nil somewhere else; and nothing leaks from request to request.
@@ -97,28 +114,41 @@ local function strict(env)
   })
 end
 
--- nil when all is well, else the report.
-function loader.load_bundle()
-  local path = native.directory .. "/init.lua"
+local function load_init(path)
   local source, why = native.read_file(path)
   if not source then
-    return ("%s: %s"):format(path, why)
+    return note(("%s: %s"):format(path, why), "load")
   end
   _G.require = loader.require
   if native.sandboxed then
     strict(_G)
   end
-  local chunk, message = compile(source, path)
-  if not chunk then
-    return report.explain(message)
+  local chunk = compile(source, path)
+  if not chunk or #findings > 0 then
+    return
   end
   loader.loading = true
   local ok, failure = xpcall(chunk, report.locate)
   loader.loading = false
-  if not ok then
-    return report.explain(failure)
+  if not ok and #findings == 0 then
+    note(failure, "load")
   end
+end
+
+local function by_place(x, y)
+  if x.file ~= y.file then
+    return tostring(x.file) < tostring(y.file)
+  end
+  return (x.line or 0) < (y.line or 0)
+end
+
+-- What is wrong: a list of findings (base/finding.h), empty when all is well.
+function loader.load_bundle()
+  load_init(native.directory .. "/init.lua")
+  table.sort(findings, by_place)
+  chunks = {}
   trusted.collectgarbage() -- a third of the memory: what only the load needed, the prose of the API's descriptions
+  return findings
 end
 
 return loader

@@ -117,41 +117,53 @@ local function source_of(file)
   end
 end
 
-local function caret(line, message)
-  local token = message:match("'([^']+)'")
-  local from, to
-  if token then
-    from, to = line:find("%f[%w_]" .. token:gsub("%p", "%%%0") .. "%f[^%w_]")
-    if not from then
-      from, to = line:find(token, 1, true)
-    end
+-- What a message may be about, the most telling first: what a parser stands near, what is quoted, the function that was called.
+local function subjects(message)
+  local list = { message:match("near '([^']+)'") }
+  for quoted in message:gmatch("'([^']+)'") do
+    list[#list + 1] = quoted
   end
-  if not from then
-    return nil
+  local called = message:match("^([%w_.:]+): ")
+  if called then
+    list[#list + 1] = called
+    list[#list + 1] = called:match("[%w_]+$")
   end
-  local indent = line:sub(1, from - 1):gsub("[^\t]", " ")
-  return indent .. "^" .. ("~"):rep(to - from)
+  return list
 end
 
--- "file:line: message\nmore" with the source line and a caret put behind its first line.
-function report.explain(failure)
+-- From and to of a word in a line: as a whole word when it is there as one.
+local function find_word(line, word)
+  local from, to = line:find("%f[%w_]" .. word:gsub("%p", "%%%0") .. "%f[^%w_]")
+  if from then
+    return from, to
+  end
+  return line:find(word, 1, true)
+end
+
+-- Column and width of what the message is about; without a width where the line begins.
+local function place_in(line, message)
+  for _, word in ipairs(subjects(message)) do
+    local from, to = find_word(line, word)
+    if from then
+      return from, to - from + 1
+    end
+  end
+  return line:find("%S") or 1, 0
+end
+
+-- What was raised, "file:line: message\nmore", as what base/finding.h tells of.
+function report.finding(failure, code)
   local text = tostring(failure)
-  local first, rest = text:match("^([^\n]*)\n?(.*)$")
+  local first, more = text:match("^([^\n]*)\n?(.*)$")
   local file, number, message = first:match("^(.-):(%d+): (.*)$")
   local source = file and source_of(file)
   local line = source and line_of(source, tonumber(number))
-  if not line then
-    return text
+  local found = { code = code, file = file, line = tonumber(number), message = message or first, more = more ~= "" and more or nil }
+  if line then
+    found.source = line
+    found.column, found.width = place_in(line, message)
   end
-  local out = { first, ("%7d | %s"):format(number, line) }
-  local mark = caret(line, message)
-  if mark then
-    out[#out + 1] = "          " .. mark
-  end
-  if rest ~= "" then
-    out[#out + 1] = rest
-  end
-  return table.concat(out, "\n")
+  return found
 end
 
 -- " (did you mean 'x'?)" with the candidate closest to `word`; "" when none is close enough to be what was meant.

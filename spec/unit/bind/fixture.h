@@ -118,10 +118,13 @@ static inline bool load(struct world *world, const char *source, struct tide_buf
                                         .settings_path = "tidemill.lua",
                                         .memory_max = 32u << 20,
                                         .services = &world->services};
+    struct tide_findings findings;
 
     write_script(world, "init.lua", source);
     tide_buf_init(report, 65536);
-    world->bundle = tide_bundle_load(&config, report);
+    tide_findings_init(&findings);
+    world->bundle = tide_bundle_load(&config, &findings);
+    tide_findings_report(&findings, report);
     return world->bundle != NULL;
 }
 

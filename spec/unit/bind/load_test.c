@@ -111,7 +111,7 @@ static void errors_of_the_script_itself(void **state)
 static void no_init_lua(void **state)
 {
     struct world *world = *state;
-    struct tide_buf report;
+    struct tide_findings findings;
     char path[192];
     struct tide_bundle_config config = {.name = "test",
                                         .directory = world->scripts,
@@ -119,15 +119,15 @@ static void no_init_lua(void **state)
                                         .settings_path = "tidemill.lua",
                                         .services = &world->services};
 
-    tide_buf_init(&report, 65536);
-    assert_null(tide_bundle_load(&config, &report));
-    assert_non_null(strstr(report.data, "init.lua: No such file or directory"));
-    tide_buf_release(&report);
+    tide_findings_init(&findings);
+    assert_null(tide_bundle_load(&config, &findings));
+    assert_non_null(strstr(findings.list[0].message, "init.lua: No such file or directory"));
+    tide_findings_release(&findings);
     snprintf(path, sizeof path, "%s/init.lua", world->scripts);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_null(tide_bundle_load(&config, &report));
-    assert_non_null(strstr(report.data, "init.lua: No such file or directory"));
-    tide_buf_release(&report);
+    assert_null(tide_bundle_load(&config, &findings));
+    assert_non_null(strstr(findings.list[0].message, "init.lua: No such file or directory"));
+    tide_findings_release(&findings);
 }
 
 static void what_a_task_raises_can_be_anything(void **state)

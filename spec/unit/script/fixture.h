@@ -138,7 +138,9 @@ static inline bool load(struct world *world, const char *source, struct tide_buf
                                        .budget = world->budget,
                                        .host = world,
                                        .sandbox = true};
+    struct tide_findings findings;
     struct tide_err err;
+    bool good;
 
     world->ended = 0;
     write_file(world, "init.lua", source);
@@ -147,7 +149,10 @@ static inline bool load(struct world *world, const char *source, struct tide_buf
         fail_msg("%s", err.message);
     lua_register(tide_state_main(world->state), "sleep", l_sleep);
     tide_buf_init(report, 65536);
-    return tide_state_load(world->state, report);
+    tide_findings_init(&findings);
+    good = tide_state_load(world->state, &findings);
+    tide_findings_report(&findings, report);
+    return good;
 }
 
 static inline void load_good(struct world *world, const char *source)
