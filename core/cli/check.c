@@ -61,15 +61,23 @@ static void find_unconsumed(const struct tide_cli_bundles *loaded, const struct 
 {
     const struct tide_declaration *list;
     size_t count = tide_bundle_declarations(bundle, &list);
-    char message[128];
+    char message[128], more[160];
 
     for (size_t k = 0; k < count; k++) {
-        struct tide_finding finding = {
-            .warning = true, .code = "queue", .file = list[k].file, .line = list[k].line, .message = message};
+        struct tide_finding finding = {.warning = true,
+                                       .code = "queue",
+                                       .file = list[k].file,
+                                       .line = list[k].line,
+                                       .message = message,
+                                       .more = more};
 
-        if (list[k].type != TIDE_DECLARED_PUBLISHER || is_consumed(loaded, list[k].name))
+        if (list[k].type != TIDE_DECLARED_PUBLISHER || is_consumed(loaded, list[k].name) ||
+            tide_settings_queue_is_external(&loaded->settings, list[k].name))
             continue;
         snprintf(message, sizeof message, "no bundle here consumes the queue '%s'", list[k].name);
+        snprintf(more, sizeof more,
+                 "  where another program does, the settings say so: external_queues = { \"%s\" }",
+                 list[k].name);
         add_at(findings, &finding, list[k].name);
     }
 }

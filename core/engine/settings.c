@@ -303,8 +303,7 @@ bool tide_settings_load(struct tide_settings *settings, const struct tide_settin
 void tide_settings_release(struct tide_settings *settings)
 {
     for (size_t i = 0; i < tide_settings_count; i++)
-        if (tide_settings_table[i].type == TIDE_SETTING_TEXT ||
-            tide_settings_table[i].type == TIDE_SETTING_ADDRESS)
+        if (tide_setting_is_text(&tide_settings_table[i]))
             free(*(char **)((char *)settings + tide_settings_table[i].offset));
     for (size_t i = 0; settings->origins && i < tide_settings_count; i++)
         free(settings->origins[i]);
@@ -341,6 +340,18 @@ const char *tide_settings_origin(const struct tide_settings *settings, const cha
 const char *tide_settings_address(const struct tide_settings_bundle *bundle)
 {
     return bundle->listen && strcmp(bundle->listen, "off") != 0 ? bundle->listen : NULL;
+}
+
+bool tide_settings_queue_is_external(const struct tide_settings *settings, const char *queue)
+{
+    size_t len = strlen(queue);
+
+    for (const char *at = settings->external_queues; at && *at; at += strcspn(at, ",")) {
+        at += *at == ',';
+        if (strncmp(at, queue, len) == 0 && (at[len] == ',' || !at[len]))
+            return true;
+    }
+    return false;
 }
 
 void tide_settings_log(const struct tide_settings *settings, struct tide_log *log, const char *process)

@@ -36,6 +36,7 @@ struct tide_settings {
     char *library; /* <scripts>/lib; NULL: there is none */
     char *data;
     char *sql, *queue, *blob, *mail; /* URLs */
+    char *external_queues;           /* "a,b"; NULL: none */
     char *mail_from;
     char *admin;        /* "host:port", NULL: off */
     char *media_helper; /* NULL: media/media.h's default */
@@ -94,6 +95,8 @@ const struct tide_settings_bundle *tide_settings_bundle(const struct tide_settin
                                                         const char *name);
 /* Who set it, for messages: the file with its line, or the variable; the setting's name when nobody did. */
 const char *tide_settings_origin(const struct tide_settings *settings, const char *name);
+/* Whether another program is said to consume it. */
+bool tide_settings_queue_is_external(const struct tide_settings *settings, const char *queue);
 /* Where the bundle listens, or NULL. */
 const char *tide_settings_address(const struct tide_settings_bundle *bundle);
 void tide_settings_log(const struct tide_settings *settings, struct tide_log *log, const char *process);

@@ -35,6 +35,8 @@ const struct tide_setting tide_settings_table[] = {
      switches},
     {"queue", TIDE_SETTING_TEXT, AT(queue), "sqlite:{data}/queue.db", "\"sqlite:data/queue.db\"",
      "URL of the message queues", 0, 0, NULL},
+    {"external_queues", TIDE_SETTING_NAMES, AT(external_queues), NULL, "{ \"billing\" }",
+     "queues that another program consumes: `tidemill check` doesn't miss a consumer here", 0, 0, NULL},
     {"blob", TIDE_SETTING_TEXT, AT(blob), "file:{data}/blobs", "\"file:data/blobs\"",
      "URL of the file storage", 0, 0, NULL},
     {"mail", TIDE_SETTING_TEXT, AT(mail), "maildir:{data}/mail", "\"maildir:data/mail\"",
@@ -172,6 +174,12 @@ void tide_setting_unknown(const char *name, struct tide_buf *report)
     tide_buf_putc(report, '\n');
 }
 
+bool tide_setting_is_text(const struct tide_setting *setting)
+{
+    return setting->type == TIDE_SETTING_TEXT || setting->type == TIDE_SETTING_ADDRESS ||
+           setting->type == TIDE_SETTING_NAMES;
+}
+
 static const char *expected(const struct tide_setting *setting)
 {
     switch (setting->type) {
@@ -179,6 +187,8 @@ static const char *expected(const struct tide_setting *setting)
         return "a string";
     case TIDE_SETTING_ADDRESS:
         return "an address";
+    case TIDE_SETTING_NAMES:
+        return "a list of names";
     case TIDE_SETTING_COUNT:
         return "a whole number";
     case TIDE_SETTING_DURATION:
@@ -199,6 +209,18 @@ static const char *last_word(const char *name)
     return dot ? dot + 1 : name;
 }
 
+static bool put_names(const struct tide_node *list, struct tide_buf *out)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct tide_node *name = &list->children[i];
+
+        if (name->type != TIDE_NODE_STRING || !*name->string || strchr(name->string, ','))
+            return false;
+        tide_buf_printf(out, "%s%s", i ? "," : "", name->string);
+    }
+    return true;
+}
+
 bool tide_setting_text(const struct tide_setting *setting, const struct tide_node *node, struct tide_buf *out,
                        struct tide_buf *report)
 {
@@ -206,6 +228,9 @@ bool tide_setting_text(const struct tide_setting *setting, const struct tide_nod
 
     if (node->type == TIDE_NODE_STRING && !count)
         return tide_buf_puts(out, node->string);
+    if (node->type == TIDE_NODE_TABLE && node->list && setting->type == TIDE_SETTING_NAMES &&
+        put_names(node, out))
+        return true;
     if (node->type == TIDE_NODE_BOOL && !node->boolean && setting->type == TIDE_SETTING_ADDRESS)
         return tide_buf_puts(out, "off");
     if (node->type == TIDE_NODE_NUMBER && count && node->number == (double)(int64_t)node->number)
@@ -298,7 +323,7 @@ bool tide_setting_apply(const struct tide_setting *setting, const char *text, st
     void *field = (char *)settings + setting->offset;
     char *copy = NULL;
 
-    if (setting->type != TIDE_SETTING_TEXT && setting->type != TIDE_SETTING_ADDRESS)
+    if (!tide_setting_is_text(setting))
         return apply_number(setting, text, field, report);
     if (setting->type == TIDE_SETTING_ADDRESS && strcmp(text, "off") != 0 && !tide_setting_is_address(text)) {
         tide_buf_printf(report, "'%.60s' is not an address, as in %s = %s\n", text, last_word(setting->name),
@@ -327,7 +352,7 @@ void tide_setting_print(const struct tide_setting *setting, const struct tide_se
     const void *field = (const char *)settings + setting->offset;
     const char *text;
 
-    if (setting->type != TIDE_SETTING_TEXT && setting->type != TIDE_SETTING_ADDRESS) {
+    if (!tide_setting_is_text(setting)) {
         tide_buf_printf(out, "%" PRId64, *(const int64_t *)field);
         return;
     }
@@ -340,7 +365,7 @@ bool tide_setting_restore(const struct tide_setting *setting, const char *text,
 {
     void *field = (char *)settings + setting->offset;
 
-    if (setting->type != TIDE_SETTING_TEXT && setting->type != TIDE_SETTING_ADDRESS) {
+    if (!tide_setting_is_text(setting)) {
         *(int64_t *)field = strtoll(text, NULL, 10);
         return true;
     }

@@ -8,6 +8,7 @@
 enum tide_setting_type {
     TIDE_SETTING_TEXT,
     TIDE_SETTING_ADDRESS, /* "host:port" or "off" */
+    TIDE_SETTING_NAMES,   /* a list, kept as "a,b" */
     TIDE_SETTING_COUNT,
     TIDE_SETTING_DURATION,
     TIDE_SETTING_SIZE,
@@ -17,7 +18,7 @@ enum tide_setting_type {
 struct tide_setting {
     const char *name; /* "limits.head" */
     enum tide_setting_type type;
-    size_t offset;        /* in struct tide_settings: char * for TEXT and ADDRESS, int64_t for the others */
+    size_t offset; /* in struct tide_settings: char * for TEXT, ADDRESS and NAMES, int64_t for the others */
     const char *fallback; /* {data}: the value of `data`; NULL: none, or found out at the start */
     const char *example;
     const char *doc;
@@ -25,7 +26,7 @@ struct tide_setting {
     const char *const *choices; /* of CHOICE, ended by NULL; the value is the index */
 };
 
-#define TIDE_SETTINGS 32 /* at most */
+#define TIDE_SETTINGS 40 /* at most */
 extern const struct tide_setting tide_settings_table[];
 extern const size_t tide_settings_count;
 
@@ -49,6 +50,8 @@ void tide_setting_print(const struct tide_setting *setting, const struct tide_se
                         struct tide_buf *out);
 bool tide_setting_restore(const struct tide_setting *setting, const char *text,
                           struct tide_settings *settings);
+/* Whether its field is a text. */
+bool tide_setting_is_text(const struct tide_setting *setting);
 /* "TIDEMILL_LIMITS_HEAD" */
 void tide_setting_variable(const char *name, char *out, size_t size);
 /* Checks "host:port", "[v6]:port". */

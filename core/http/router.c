@@ -201,6 +201,12 @@ static struct node *add_segment(struct node *node, struct endpoint *end, char **
 
     if (len > 1 && segment[0] == '{')
         return add_param(node, end, memory, segment, len, err);
+    if (segment[0] == '.' && (len == 1 || (len == 2 && segment[1] == '.'))) {
+        tide_err_set(err, TIDE_ERR_INVALID, false,
+                     "a request with a \"%.*s\" in its path is refused: nothing ever reaches this", (int)len,
+                     segment);
+        return NULL;
+    }
     if (memchr(segment, '{', len) || memchr(segment, '}', len) || memchr(segment, '*', len)) {
         tide_err_set(err, TIDE_ERR_INVALID, false, "\"%.*s\" must be plain or exactly {name}", (int)len,
                      segment);

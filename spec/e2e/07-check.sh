@@ -58,8 +58,28 @@ checks
 check "warnings alone are good" is 0
 check "a queue that nobody consumes is one" says "scripts/lonely/init.lua:1:28: warning: no bundle here consumes the queue 'orders'"
 check "routes without an address, too" says "warning: the bundle 'lonely' has routes but no address: run needs listen = { lonely ="
+check "with the setting that names queues of others" says 'external_queues = { "orders" }'
+TIDEMILL_EXTERNAL_QUEUES=invoices,orders checks
+check "which is heeded" test "$(grep -c orders "$work/body")" = 0
+TIDEMILL_EXTERNAL_QUEUES=order,orders2 checks
+check "for whole names" says "no bundle here consumes the queue 'orders'"
 checks --json
 check "and are told to editors" quietly jq -e 'map(.severity) | unique == ["warning"]' "$work/table"
+
+file twice/init.lua <<'LUA'
+tide.route("GET /a/{x}", function() return "x" end)
+tide.route("GET /a/{y}", function() return "y" end)
+tide.route("GET /b/../c", function() return "c" end)
+tide.every("0s", function() end)
+tide.queue("orders", {}):consume({ attempts = 0 }, function() end)
+LUA
+checks
+check "a route that another shadows is told, with the other one" says "scripts/twice/init.lua:2:13: error: tide.route: 'GET /a/{y}': this route is there already"
+check "by its place" says "it is declared at scripts/twice/init.lua:1"
+check "and one that nothing reaches" says "scripts/twice/init.lua:3:13: error: tide.route: 'GET /b/../c': a request with a \"..\" in its path is refused"
+check "a wrong timer is told beside a wrong route" says "scripts/twice/init.lua:4:1: error: tide.every: 'interval' must be"
+check "and a wrong consumer, too" says "scripts/twice/init.lua:5:36: error: tide.Queue:consume: 'attempts' must be between 1 and 100, not 0"
+rm -r scripts/twice
 
 printf 'return {\n  listne = {},\n  worker = 2,\n}\n' >tidemill.lua
 checks

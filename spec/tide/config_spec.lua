@@ -31,6 +31,12 @@ describe("tide.config", function()
       }]], { port = "25", ratio = 0.5, on = "true", list = { 1, 2 }, secret = ("s"):rep(32) }))
   end)
 
+  it("refuses settings of a bundle that declares none", function()
+    local loaded, report = pcall(tide.spec.bundle, "shop", { source = "", settings = { port = 1 } })
+    assert.is_false(loaded)
+    assert.matches("unknown setting 'port'\n  known settings: none, the bundle declares none with tide.config", report, 1, true)
+  end)
+
   it("makes up a secret that may be generated, and keeps it", function()
     local secret = values('{ key = { "secret", generate = true } }').key
     assert.is_true(#secret >= 32)

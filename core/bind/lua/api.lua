@@ -45,12 +45,18 @@ local function shifted(f)
   end
 end
 
-local function declaring(where, f)
+-- What gives nothing back needn't end the load when it is wrong: what comes after it is told with it.
+local function declaring(where, gives, f)
   return function(...)
     if not loader.loading then
       report.misuse(where .. ": declares, so it stands at the top of a file and not in a handler")
+    elseif gives then
+      return f(...)
     end
-    return f(...)
+    local good, failure = xpcall(f, report.locate, ...)
+    if not good then
+      loader.note(failure, "call")
+    end
   end
 end
 
@@ -84,7 +90,7 @@ local function wrapped(entry, class, f, further)
     f = shifted(f)
   end
   if entry.declares then -- it runs while the bundle loads
-    return declaring(entry.name, f)
+    return declaring(entry.name, entry.returns, f)
   end
   inspect.calls[f] = examined(entry.name, params, further)
   return f

@@ -54,7 +54,10 @@ local function convert(name, declared, given)
   return quantities[declared[1]] and given or value
 end
 
+local was_called = false
+
 local function config(declarations)
+  was_called = true
   local given = cjson.decode(native.settings_json) or {}
   local values, known = {}, {}
   for name, declared in pairs(declarations) do
@@ -65,10 +68,17 @@ local function config(declarations)
   for name in pairs(given) do
     if not declarations[name] then
       error(("%s: unknown setting '%s'%s\n  known settings: %s"):format(place(name), name,
-        report.suggestion(name, known), table.concat(known, ", ")), 0)
+        report.suggestion(name, known), known[1] and table.concat(known, ", ") or "none, the bundle declares none with tide.config"), 0)
     end
   end
   return values
 end
+
+-- At the end of a load: a bundle that declares no settings has none.
+load("loader").at_end(function()
+  if not was_called then
+    config {}
+  end
+end)
 
 api.define("config", { tide = { config = config } })

@@ -2,6 +2,11 @@
 local native, load = ...
 
 local report, Failure = load "report", load "failure"
+
+if native.settings_json ~= "{}" then
+  load "config" -- which looks whether the bundle knows these
+end
+
 local entry = {}
 
 -- A module is there when something was declared with it.

@@ -11,9 +11,17 @@ local loader = { loaded = {}, loading = false }
 -- Where `require "a.b"` may find a module, in order. Plugins add theirs.
 loader.roots = { native.directory, native.library }
 
+local ends = {}
+
+-- f is called when init.lua is through, and may raise what is wrong.
+function loader.at_end(f)
+  ends[#ends + 1] = f
+end
+
 local chunks, findings = {}, {} -- of the load: path -> what was compiled, false when something is wrong with it
 
-local function note(failure, code)
+-- Something is wrong: the load fails, but may go on to find more.
+function loader.note(failure, code)
   findings[#findings + 1] = report.finding(failure, code)
 end
 
@@ -26,10 +34,10 @@ local function compile(source, path)
     local chunk, message = raw_load(source, "@" .. path, "t")
     chunks[path] = chunk or false
     if not chunk then
-      note(message, "syntax")
+      loader.note(message, "syntax")
     elseif native.sandboxed then
       inspect.chunk(chunk, function(line, problem, code)
-        note(problem:match("^[^\n]-:%d+: ") and problem or ("%s:%d: %s"):format(path, line, problem), code)
+        loader.note(problem:match("^[^\n]-:%d+: ") and problem or ("%s:%d: %s"):format(path, line, problem), code)
       end)
     end
     chunks[path] = #findings == before and chunk
@@ -52,6 +60,7 @@ local function find(name)
 end
 
 local BUSY = {}
+local TOLD = {} -- raised where findings tell why already
 
 local function is_name(name)
   return raw_type(name) == "string" and name:match("^[%w_]+[%w_.-]*$") and not name:find("..", 1, true)
@@ -79,7 +88,7 @@ function loader.require(name)
   end
   local chunk = compile(source, path)
   if not chunk then
-    error(("require: '%s' is wrong"):format(name), 2)
+    error(TOLD, 0)
   end
   loader.loaded[name] = BUSY
   value = chunk(name)
@@ -117,7 +126,7 @@ end
 local function load_init(path)
   local source, why = native.read_file(path)
   if not source then
-    return note(("%s: %s"):format(path, why), "load")
+    return loader.note(("%s: %s"):format(path, why), "load")
   end
   _G.require = loader.require
   if native.sandboxed then
@@ -128,10 +137,15 @@ local function load_init(path)
     return
   end
   loader.loading = true
-  local ok, failure = xpcall(chunk, report.locate)
+  local ok, failure = xpcall(function()
+    chunk()
+    for _, f in ipairs(ends) do
+      f()
+    end
+  end, report.locate)
   loader.loading = false
-  if not ok and #findings == 0 then
-    note(failure, "load")
+  if not ok and failure ~= TOLD then
+    loader.note(failure, "load")
   end
 end
 

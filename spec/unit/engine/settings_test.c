@@ -125,6 +125,26 @@ static void has_defaults(void **state)
     tide_settings_release(&settings);
 }
 
+static void knows_the_queues_of_others(void **state)
+{
+    const struct tide_settings_input file = {.path = "tidemill.lua"};
+    const char *const wrong[] = {"tidemill.lua:1: external_queues: expected a list of names", NULL};
+    struct tide_settings settings;
+
+    (void)state;
+    write_file("tidemill.lua", "return { external_queues = { \"billing\", \"mail\" } }\n");
+    accept(&settings, &file);
+    assert_true(tide_settings_queue_is_external(&settings, "billing"));
+    assert_true(tide_settings_queue_is_external(&settings, "mail"));
+    assert_false(tide_settings_queue_is_external(&settings, "bill"));
+    assert_false(tide_settings_queue_is_external(&settings, "ail"));
+    tide_settings_release(&settings);
+    write_file("tidemill.lua", "return { external_queues = { \"billing\", 2 } }\n");
+    refuse(&file, wrong);
+    write_file("tidemill.lua", "return { external_queues = { \"billing,mail\" } }\n");
+    refuse(&file, wrong);
+}
+
 static const char everything[] =
     "-- listen = { gateway = \"commented out\" }\n"
     "local host = \"0.0.0.0\"\n"
@@ -440,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(has_defaults, enter, leave),
         cmocka_unit_test_setup_teardown(reads_a_file, enter, leave),
+        cmocka_unit_test_setup_teardown(knows_the_queues_of_others, enter, leave),
         cmocka_unit_test_setup_teardown(finds_scripts_beside_the_file, enter, leave),
         cmocka_unit_test_setup_teardown(environment_wins_over_the_file, enter, leave),
         cmocka_unit_test_setup_teardown(options_win_over_the_environment, enter, leave),

@@ -128,6 +128,8 @@ static void bad_specs_are_refused(void **state)
         {"GET jobs", TIDE_ERR_INVALID, "begins with \"/\""},
         {"GET /a b", TIDE_ERR_INVALID, "no space"},
         {"GET /a//b", TIDE_ERR_INVALID, "//"},
+        {"GET /a/./b", TIDE_ERR_INVALID, "nothing ever reaches this"},
+        {"GET /a/..", TIDE_ERR_INVALID, "nothing ever reaches this"},
         {"GET /a?b", TIDE_ERR_INVALID, "?"},
         {"GET /a%20b", TIDE_ERR_INVALID, "%"},
         {"GET /{}", TIDE_ERR_INVALID, "not {name}"},
