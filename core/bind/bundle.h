@@ -65,9 +65,10 @@ struct tide_declaration {
         TIDE_DECLARED_CONSUMER,
         TIDE_DECLARED_PUBLISHER, /* of a queue that the bundle itself does not consume */
         TIDE_DECLARED_TIMER,
-        TIDE_DECLARED_UPSTREAM
+        TIDE_DECLARED_UPSTREAM,
+        TIDE_DECLARED_BUCKET
     } type;
-    const char *name; /* "GET /download", "video", "1h", "http://127.0.0.1:5000" */
+    const char *name; /* "GET /download", "video", "1h", "http://127.0.0.1:5000", "mp3s" */
     const char *file; /* of the handler or of the declaration */
     int line;
 };

@@ -1,4 +1,4 @@
-/* What a bundle declares while it loads: routes, consumers, publishers, timers, upstreams. */
+/* What a bundle declares while it loads: routes, consumers, publishers, timers, upstreams, buckets. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +147,17 @@ static int declare_upstream(lua_State *L)
     return 0;
 }
 
+/* declare_bucket(name, file, line): also by a handler, and then not noted */
+static int declare_bucket(lua_State *L)
+{
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    const char *name = luaL_checkstring(L, 1);
+
+    if (!tide_task_running(L) && !find(bundle, TIDE_DECLARED_BUCKET, name))
+        note(L, bundle, TIDE_DECLARED_BUCKET, name, 2, 3);
+    return 0;
+}
+
 /* declare_timer(words, interval_ms, timeout_ms, cpu_ms|nil, file, line): index */
 static int declare_timer(lua_State *L)
 {
@@ -174,9 +185,13 @@ static int declare_timer(lua_State *L)
 void tide_bind_declare(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"declare_route", declare_route},         {"declare_consumer", declare_consumer},
-        {"declare_publisher", declare_publisher}, {"declare_upstream", declare_upstream},
-        {"declare_timer", declare_timer},         {NULL, NULL},
+        {"declare_route", declare_route},
+        {"declare_consumer", declare_consumer},
+        {"declare_publisher", declare_publisher},
+        {"declare_upstream", declare_upstream},
+        {"declare_timer", declare_timer},
+        {"declare_bucket", declare_bucket},
+        {NULL, NULL},
     };
 
     tide_bind_register(L, functions);

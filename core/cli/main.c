@@ -16,7 +16,10 @@ static const struct tide_option run_options[] = {
 static const struct tide_option check_options[] = {
     {"json", 0, NULL, "for editors: an array of { file, line, column, severity, code, message, more }"}, {0}};
 
-static const struct tide_option routes_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
+static const struct tide_option routes_options[] = {
+    {"json", 0, NULL, "as JSON"},
+    {"graph", 0, NULL, "as a flowchart for Mermaid, with the queues and buckets between the bundles"},
+    {0}};
 
 static const struct tide_option reload_options[] = {
     {"to", 0, "GENERATION", "back to one that ran before, whatever is on the disk"},
@@ -74,8 +77,8 @@ static const struct tide_command commands[] = {
     {"check", "", 0, 0, "load every bundle without serving and tell what is wrong",
      "Exits with 1 when there is an error; warnings alone are good.\n", check_options, tide_settings_options,
      tide_cli_check},
-    {"routes", "", 0, 0, "list routes, queues and timers with the place of their handlers", NULL,
-     routes_options, tide_settings_options, tide_cli_routes},
+    {"routes", "", 0, 0, "list routes, queues, timers and buckets with their places", NULL, routes_options,
+     tide_settings_options, tide_cli_routes},
     {"reload", "[BUNDLE]", 0, 1, "have a running engine read its bundles again",
      "Returns when all workers run the new generation, and prints it beside the old one with the files that\n"
      "differ. When one worker can't load it all keep the old one: prints why, and exits with 1.\n",

@@ -87,3 +87,39 @@ check "wrong settings fail the check" is 1
 check "each with its line" says "tidemill.lua:2: error: "
 checks --json
 check "for editors, too" quietly jq -e 'map([.file, .line, .code]) == [["tidemill.lua", 2, "setting"], ["tidemill.lua", 3, "setting"]]' "$work/table"
+
+# ---- routes --graph ----
+
+rm -r scripts/*
+file front/init.lua <<'LUA'
+local photos = tide.bucket "photos"
+local incoming = tide.queue("incoming", { id = "id" })
+local store, bank = tide.upstream "http://127.0.0.1:5999", tide.upstream "https://bank.example/?a=\"b\""
+tide.route("POST /photos/{id}", function() return { photos, incoming, store, bank } end)
+LUA
+file shrink/init.lua <<'LUA'
+tide.queue("incoming", { id = "id" }):consume(function() return tide.bucket("photos").name end)
+tide.every("1h", function() end)
+LUA
+file store/init.lua <<<''
+printf 'return { listen = { front = "127.0.0.1:5998", store = "127.0.0.1:5999" } }\n' >tidemill.lua
+"$tidemill" routes --graph >"$work/body"
+check "the graph has bundles, routes, queues, buckets, timers and calls" diff "$work/body" - <<'MERMAID'
+flowchart LR
+  subgraph b0["front"]
+    b0_4["POST /photos/{id}"]
+  end
+  subgraph b1["shrink"]
+    b1_0("consumes incoming")
+    b1_1{{"every 1h"}}
+  end
+  b2["store"]
+  s0[("photos")]
+  b0 --- s0
+  s1[["queue incoming"]]
+  b0 --> s1
+  b0 -.-> b2
+  s2(["https://bank.example/?a=#34;b#34;"])
+  b0 -.-> s2
+  s1 --> b1_0
+MERMAID

@@ -1,7 +1,7 @@
 -- Buckets of files with metadata.
 local native, load = ...
 
-local api, check, json = load "api", load "check", load "json"
+local api, check, json, report = load "api", load "check", load "json", load "report"
 local cjson = native.cjson
 local Failure = load "failure"
 
@@ -16,6 +16,7 @@ local function understood(info, bucket)
 end
 
 local function bucket(name)
+  native.declare_bucket(name, report.caller(2))
   return setmetatable({ name = name }, Bucket)
 end
 
