@@ -19,7 +19,10 @@ tide.route("GET /", { query = { a = { "integer", mn = 3 } } }, function() end) =
 tide.route("GET /", { query = { a = "strin" } }, function() end) => 'a' has no type 'strin'
 tide.route("GET /{id}", { params = { idd = "id" } }, function() end) => tide.route: 'GET /{id}': the path has no parameter 'idd' (did you mean 'id'?)
 tide.route("GET /", { query = { n = { "integer", default = "x" } } }, function() end) => tide.route: 'GET /': query: 'n': 'default' must be a whole number, not "x"
-tide.route("GET /", { query = { n = { "integer", max = 9, default = 10 } } }, function() end) => query: 'n': 'default' must be between - and 9, not 10
+tide.route("GET /", { query = { n = { "integer", max = 9, default = 10 } } }, function() end) => query: 'n': 'default' must be at most 9, not 10
+tide.route("GET /", { query = { n = { "string", min = 3 } } }, function() end) => query: 'n': 'min' is for integer and number, not for string: take it out
+tide.route("GET /", { query = { n = { "id?", max = 3, default = "x" } } }, function() end) => query: 'n': 'max' is for integer and number, not for id
+tide.route("GET /", { query = { n = { "integer", min = 3, max = 2 } } }, function() end) => query: 'n': 'min' is over 'max'
 tide.queue("foo", { a = { "integer", default = "x" } }) => tide.queue: 'foo': 'a': 'default' must be a whole number, not "x"
 tide.respond.json({ a = 1 }) => tide.respond.json: 'status' must be a whole number, not a table
 tide.respond.json(99, {}) => tide.respond.json: 'status' must be between 200 and 599, not 99

@@ -19,6 +19,8 @@ describe("tide.respond", function()
           string = function() return "a string" end,
           table = function() return { a = 1 } end,
           raw = function() return { status = 202, headers = { ["Content-Type"] = "text/csv" }, body = "a,b" } end,
+          status = function() return { status = 404 } end,
+          status_with_headers = function() return { status = 204, headers = { ["X-A"] = "1" } } end,
           status_of_job = function() return { status = 5, state = "BUSY" } end,
           failure = function() return nil, tide.failure { code = "not_found", message = "no such thing" } end,
           nothing = function() end,
@@ -87,6 +89,8 @@ describe("tide.respond", function()
     assert.same({ 200, "text/plain; charset=utf-8", "a string" }, status_type_body "/string")
     assert.same({ 200, "application/json", '{"a":1}' }, status_type_body "/table")
     assert.same({ 202, "text/csv", "a,b" }, status_type_body "/raw")
+    assert.same({ 404, nil, "" }, status_type_body "/status")
+    assert.same({ 204, "1" }, { app:get("/status_with_headers").status, app:get("/status_with_headers").headers["x-a"] })
     assert.same({ status = 5, state = "BUSY" }, app:get("/status_of_job"):json())
     assert.same({ 404, "no such thing" }, { app:get("/failure").status, app:get("/failure"):json().detail })
   end)

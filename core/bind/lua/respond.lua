@@ -106,6 +106,12 @@ local function send_file(handle, answer)
   return native.respond_blob(handle, status, headers, file.native, first, length)
 end
 
+-- Whether a table is an answer and not a value to be sent as JSON, which may have a status of its own.
+local function is_answer(value)
+  return type(rawget(value, "status")) == "number"
+    and (value.body ~= nil or value.headers ~= nil or next(value, next(value)) == nil)
+end
+
 -- What a handler has returned.
 local function send(handle, answer)
   if type(answer) == "string" then
@@ -115,7 +121,7 @@ local function send(handle, answer)
       answer == nil and "nothing" or "a " .. type(answer)), 0)
   elseif rawget(answer, "file") then
     return send_file(handle, answer)
-  elseif type(rawget(answer, "status")) == "number" and (answer.body ~= nil or answer.headers ~= nil) then
+  elseif is_answer(answer) then
     return native.respond(handle, answer.status, answer.headers, answer.body)
   end
   answer = respond.json(200, answer)

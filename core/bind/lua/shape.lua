@@ -9,10 +9,6 @@ local function outside(field, value)
   return (field.min and value < field.min) or (field.max and value > field.max)
 end
 
-local function range(field)
-  return ("between %s and %s"):format(field.min or "-", field.max or "-")
-end
-
 -- The default as it is used; raises when it is not what the field takes.
 local function default_of(where, field, type)
   if field.default == nil then
@@ -20,9 +16,21 @@ local function default_of(where, field, type)
   end
   local used, expected = check.types[type](field.default)
   if used == nil or outside(field, used) then
-    report.misuse(("%s: 'default' must be %s, not %s"):format(where, expected or range(field), check.shown(field.default)))
+    report.misuse(("%s: 'default' must be %s, not %s"):format(where, expected or check.range(field.min, field.max), check.shown(field.default)))
   end
   return used
+end
+
+local ordered = { integer = true, number = true }
+
+local function check_limits(place, field, type)
+  local limit = field.min and "min" or field.max and "max"
+  if limit and not ordered[type] then
+    report.misuse(("%s: '%s' is for integer and number, not for %s: take it out, or give the field one of these types"):format(place,
+      limit, type))
+  elseif field.min and field.max and field.min > field.max then
+    report.misuse(("%s: 'min' is over 'max', so there is no value that it takes"):format(place))
+  end
 end
 
 local function parse_field(where, name, declared)
@@ -33,6 +41,7 @@ local function parse_field(where, name, declared)
     report.misuse(("%s has no type '%s'"):format(place, tostring(field[1])),
       "  types: string, id, integer, number, boolean, table; with ? when it may be missing")
   end
+  check_limits(place, field, base)
   return { type = base, optional = optional == "?", default = default_of(place, field, base), min = field.min, max = field.max }
 end
 
@@ -64,7 +73,7 @@ local function read_field(name, field, text)
   if used == nil then
     return nil, ("'%s' must be %s"):format(name, expected)
   elseif outside(field, used) then
-    return nil, ("'%s' must be %s"):format(name, range(field))
+    return nil, ("'%s' must be %s"):format(name, check.range(field.min, field.max))
   end
   return used
 end

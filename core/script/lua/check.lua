@@ -192,6 +192,11 @@ local function check_choice(where, field, value)
   wrong(where, field, "one of " .. table.concat(quoted, ", "), check.shown(value))
 end
 
+-- "between 1 and 9", "at least 1" or "at most 9".
+function check.range(low, high)
+  return low and high and ("between %s and %s"):format(low, high) or low and "at least " .. low or "at most " .. high
+end
+
 local function check_range(where, field, value, given)
   local measure, unit = value, ""
   if type(value) == "string" then
@@ -199,8 +204,7 @@ local function check_range(where, field, value, given)
   end
   local low, high = field.min, field.max
   if (low and measure < low) or (high and measure > high) then
-    local range = low and high and ("between %s and %s"):format(low, high) or low and "at least " .. low or "at most " .. high
-    wrong(where, field, field.expected or range .. unit, type(given) == "number" and given or check.shown(given))
+    wrong(where, field, field.expected or check.range(low, high) .. unit, type(given) == "number" and given or check.shown(given))
   end
 end
 

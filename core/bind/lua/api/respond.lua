@@ -68,7 +68,8 @@ return {
   },
   {
     name = "tide.Answer",
-    doc = "An answer. A handler may also write such a table itself, with a status and headers or a body.",
+    doc = "An answer. A handler may also write such a table itself: with a status, and with headers, a body, both or nothing else. A table "
+      .. "with a status and other things is a value, and sent as JSON.",
     plain = true,
     fields = {
       { name = "status", type = "integer", doc = "200 to 599" },
