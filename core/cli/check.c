@@ -111,14 +111,17 @@ static void find_between(const struct tide_cli_bundles *loaded, struct tide_find
 /* The schema files, on a database that is thrown away. What is meant for a server is left to it. */
 static void try_schemas(const struct tide_settings *settings, struct tide_findings *findings)
 {
-    char directory[] = "/tmp/tidemill-check-XXXXXX", url[64];
+    char directory[32], url[64];
     struct tide_settings own = *settings;
+    static const char in_memory[] = "/dev/shm"; /* no disk to wait for */
     static const char *const files[] = {"check.db", "check.db-wal", "check.db-shm"};
     struct tide_log log;
     struct tide_err err;
 
     if (strncmp(settings->sql, "sqlite:", 7) != 0)
         return;
+    snprintf(directory, sizeof directory, "%s/tidemill-check-XXXXXX",
+             access(in_memory, W_OK | X_OK) == 0 ? in_memory : "/tmp");
     if (!mkdtemp(directory)) {
         tide_err_errno(&err, errno, directory);
         tide_findings_add_text(findings, "schema", err.message);

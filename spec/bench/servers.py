@@ -154,14 +154,18 @@ NGINX_ROOT = PEERS / "nginx"
 NGINX_ENV = {"LD_LIBRARY_PATH": str(NGINX_ROOT / f"usr/lib/{platform.machine()}-linux-gnu")}
 
 
-@contextlib.contextmanager
-def nginx(work, cpu=None):
-    port = free_port()
+def nginx_command(work, port):
+    """nginx with the configuration of the benchmarks, which is written into `work`."""
     text = (HERE / "peers/nginx.conf").read_text()
     for name, value in {"root": NGINX_ROOT, "work": work, "port": port, "arch": platform.machine() + "-linux-gnu"}.items():
         text = text.replace(f"@{name}@", str(value))
     (work / "nginx.conf").write_text(text)
-    command = [NGINX_ROOT / "usr/sbin/nginx", "-e", work / "error.log", "-p", work, "-c", work / "nginx.conf"]
-    with running(pinned(command, cpu), NGINX_ENV, work / "error.log") as process:
+    return [NGINX_ROOT / "usr/sbin/nginx", "-e", work / "error.log", "-p", work, "-c", work / "nginx.conf"]
+
+
+@contextlib.contextmanager
+def nginx(work, cpu=None):
+    port = free_port()
+    with running(pinned(nginx_command(work, port), cpu), NGINX_ENV, work / "error.log") as process:
         wait_ready(process, port, "/hello/ready", work / "error.log")
         yield Server(process, port)
