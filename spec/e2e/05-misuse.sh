@@ -100,6 +100,12 @@ return tide.respond.file "none.json" => tide.respond.file: 'none.json': No such 
 tide.template "none.txt" => tide.template: 'none.txt': No such file
 tide.template("good.txt", { nam = job.name }) => tide.template: 'good.txt' uses 'name', which is not given
 local lost = require "jbs" => require: no module 'jbs'; looked at
+respond.jsn(200, job) => tide.respond has no 'jsn' (did you mean 'json'?)
+json(99, job) => tide.respond.json: 'status' must be between 200 and 599, not 99
+videos:crate() => a tide.Bucket has no 'crate' (did you mean 'create'?)
+videos:create { nam = "x", owner = job.user } => tide.Bucket:create: unknown option 'nam' (did you mean 'name'?)
+videos:find { limit = 5000, where = job.where } => tide.Bucket:find: 'limit' must be between 1 and 1000, not 5000
+tell(job, shop:get("/x", { tmeout = "1s" })) => tide.Upstream:get: unknown option 'tmeout' (did you mean 'timeout'?)
 CALLS
 }
 
@@ -107,7 +113,14 @@ CALLS
 right_handler() {
     cat <<'LUA'
 local function of(x) return { name = x } end
-return function(job, key)
+local videos, respond, data = tide.bucket "videos", tide.respond, {}
+local last = data
+for _ = 1, 100000 do last.next = {} last = last.next end
+local function handler(job, key)
+  videos:create { name = job.name, owner = job.owner or "x", metadata = job.plain and {} or { a = job.a } }
+  videos:find { where = job.where, limit = job.limit or 5000 }
+  respond.json(job.a and 9 or 200, data);
+  tide.log.info(job.name .. " " .. key);
   tide.http.get(job.url, { timeout = job.slow and "30s" or "3s", headers = job.plain and {} or { a = "b" } })
   tide.template("good.txt", of(job))
   tide.template("good.txt", { [key] = job.name })
@@ -117,6 +130,7 @@ return function(job, key)
   tide.respond.problem(404, of "x", { a = 1 });
   (job.a and tide.log.info or key)(5)
 end
+tide.every("1h", function() handler {} end)
 LUA
 }
 
@@ -126,7 +140,7 @@ while read -r line; do
     bundle=h$((number += 1))
     mkdir "$work/scripts/$bundle"
     echo 'Hello {{ name }}' >"$work/scripts/$bundle/good.txt"
-    printf 'return function(job)\n%s\nend\n' "${line% => *}" >"$work/scripts/$bundle/init.lua"
+    printf 'local respond, json, videos, shop, tell = tide.respond, tide.respond.json, tide.bucket "a", tide.upstream "http://a", tide.log.info; local function handler(job)\n%s\nend tide.every("1h", function() handler(tell, json, respond, videos, shop) end)\n' "${line% => *}" >"$work/scripts/$bundle/init.lua"
 done < <(wrong_handlers)
 mkdir "$work/scripts/right"
 echo 'Hello {{ name }}' >"$work/scripts/right/good.txt"

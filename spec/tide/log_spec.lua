@@ -9,7 +9,7 @@ describe("tide.log", function()
       log.error "bad"
       return ""
     end)
-    tide.route("GET /wrong", function() log.info(5) end)
+    tide.route("GET /wrong", function(req) log.info(req.query.none or 5) end)
     tide.every("1h", function() log.info "tick" end)
   ]] })
 

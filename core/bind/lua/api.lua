@@ -50,7 +50,9 @@ local function declaring(where, gives, f)
   return function(...)
     if not loader.loading then
       report.misuse(where .. ": declares, so it stands at the top of a file and not in a handler")
-    elseif gives then
+    end
+    inspect.handlers[#inspect.handlers + 1] = { ... }
+    if gives then
       return f(...)
     end
     local good, failure = xpcall(f, report.locate, ...)
@@ -167,6 +169,7 @@ function api.define(module, containers, further)
     local namespace = name:match("^tide%.(%l+)$")
     if namespace then
       strict(container, name)
+      inspect.parts[container] = true
       api.tide[namespace] = container
     elseif name == "tide" then
       for key, value in pairs(container) do

@@ -33,16 +33,18 @@ local calls = { [bytecode.CALL] = true, [bytecode.CALLT] = true, [bytecode.CALLM
 local Registers = {}
 Registers.__index = Registers
 
-function Registers:put(register, argument)
-  self.known[register] = self.known[register] and UNKNOWN or argument
-end
-
 function Registers:forget(first)
   for register in pairs(self.known) do
     if register >= first then
       self.known[register] = nil
     end
   end
+end
+
+-- What is above was on the way to it.
+function Registers:put(register, argument)
+  self:forget(register + 1)
+  self.known[register] = self.known[register] and UNKNOWN or argument
 end
 
 function Registers:table(register)
@@ -102,7 +104,6 @@ return function(proto, position, register)
     elseif stores[op] then
       stores[op](registers, proto, a, b, c)
     elseif calls[op] and a > register then
-      registers:forget(a + 1)
       registers:put(a, UNKNOWN)
     elseif not bytecode.only_branches(op) then
       if a <= register then

@@ -20,6 +20,8 @@ local function sample(source, position)
 end
 
 bytecode.GGET, bytecode.GSET, bytecode.TGETS = sample("return x", 1), sample("x = 1", 2), sample("return x.y", 2)
+bytecode.UGET = decode(util.funck(trusted.load("local x; return function() return x end"), -1), 1)
+bytecode.MOV = sample("local x, y; x = y", 2)
 bytecode.KSTR, bytecode.KSHORT, bytecode.KNUM = sample("return 'x'", 1), sample("return 1", 1), sample("return 1.5", 1)
 bytecode.TNEW, bytecode.TDUP = sample("return {}", 1), sample("return { x = 1 }", 1)
 bytecode.TSETS, bytecode.TSETB = sample("local t; t.x = 1", 3), sample("local t; t[1] = 1", 3)

@@ -3,12 +3,14 @@
 local _, load = ...
 
 local report, bytecode, arguments = load "report", load "bytecode", load "arguments"
-local resume = load("sandbox").raw_resume
+local resume, debug = load("sandbox").raw_resume, load("sandbox").debug
 local decode, constant, GGET, GSET, TGETS = bytecode.decode, bytecode.constant, bytecode.GGET, bytecode.GSET, bytecode.TGETS
+local UGET, MOV = bytecode.UGET, bytecode.MOV
 
 -- calls: function of the engine's -> what checks a call of it, which raises as the function would. It gets the arguments as
--- `arguments` tells them, and their number when that is known.
-local inspect = { calls = {} }
+-- `arguments` tells them, and their number when that is known. parts: tables of the engine's, as tide.respond.
+-- handlers: lists with what was declared, functions in it.
+local inspect = { calls = {}, parts = {}, handlers = {} }
 
 -- Tables of the engine's, in which a name that isn't there is a mistake.
 local homes = { tide = true, os = true }
@@ -66,7 +68,15 @@ local function called(proto, position, register, f)
   end
 end
 
-local function walk(proto, note)
+-- Whether a value that a function has from outside is the engine's: a part of tide, an object, a function.
+local function is_ours(value)
+  local metatable = type(value) == "table" and getmetatable(value)
+  local class = type(metatable) == "table" and rawget(metatable, "__name")
+  return inspect.calls[value] or inspect.parts[value] or value == rawget(_G, "tide") or type(class) == "string" and class:find("^tide%.")
+end
+
+-- `outside`: the values of a function's upvalues, as far as they are the engine's.
+local function walk(proto, note, outside)
   local value, register -- what of the engine's the instruction before has fetched, and where it is
   for position = 1, bytecode.length(proto) do
     local op, a, d, b, c = decode(proto, position)
@@ -77,6 +87,10 @@ local function walk(proto, note)
     elseif op == GGET then
       local name = constant(proto, d)
       problem, value = read(name), (homes[name] or name == "require") and rawget(_G, name) or nil
+    elseif op == UGET then
+      value = outside and outside[d + 1]
+    elseif op == MOV and d == register and a ~= register then
+      value, a = before, register -- an object goes where its method will get it
     elseif op == TGETS and type(before) == "table" and b == register then
       value, problem = member(before, constant(proto, c))
     end
@@ -88,8 +102,10 @@ local function walk(proto, note)
       note(line, problem, code)
     end
   end
-  for _, child in ipairs(bytecode.children(proto)) do
-    walk(child, note)
+  if not outside then
+    for _, child in ipairs(bytecode.children(proto)) do
+      walk(child, note)
+    end
   end
 end
 
@@ -97,6 +113,54 @@ end
 function inspect.chunk(chunk, note)
   local apart = coroutine.create(walk) -- what it raises has no script on its stack, whoever requires this one
   assert(resume(apart, chunk, note))
+end
+
+local MAX_DEPTH = 20
+local visit
+
+local function visit_table(values, seen, note, depth)
+  if not seen[values] and getmetatable(values) == nil then
+    seen[values] = true
+    for _, value in pairs(values) do
+      visit(value, seen, note, depth)
+    end
+  end
+end
+
+local function visit_function(f, seen, note, depth)
+  local source = not seen[f] and debug.getinfo(f, "S").source
+  if not source or source:sub(1, 1) ~= "@" then
+    return
+  end
+  seen[f] = true
+  local outside = {}
+  for i = 1, debug.getinfo(f, "u").nups do
+    local _, value = debug.getupvalue(f, i)
+    if is_ours(value) then
+      outside[i] = value
+    else
+      visit(value, seen, note, depth)
+    end
+  end
+  walk(f, function(...) note(source:sub(2), ...) end, outside)
+end
+
+-- Functions and what they reach through their upvalues and through tables without a metatable.
+function visit(value, seen, note, depth)
+  if depth == MAX_DEPTH then
+    return
+  elseif type(value) == "function" then
+    visit_function(value, seen, note, depth + 1)
+  elseif type(value) == "table" then
+    visit_table(value, seen, note, depth + 1)
+  end
+end
+
+-- The functions of a bundle that is loaded, with what they have from outside: `respond.jsn` where `local respond = tide.respond`, a
+-- misspelt option of `videos:create`. Calls note(file, line, message, code).
+function inspect.loaded(values, note)
+  local apart = coroutine.create(visit)
+  assert(resume(apart, values, {}, note, 0))
 end
 
 return inspect

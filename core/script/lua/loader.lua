@@ -25,6 +25,10 @@ function loader.note(failure, code)
   findings[#findings + 1] = report.finding(failure, code)
 end
 
+local function note_at(path, line, problem, code)
+  loader.note(problem:match("^[^\n]-:%d+: ") and problem or ("%s:%d: %s"):format(path, line, problem), code)
+end
+
 -- The file as a function; nil when findings tell why not. The modules that it requires, their names written out, are compiled with
 -- it, so that all that is wrong with a bundle is told together.
 local function compile(source, path)
@@ -36,9 +40,7 @@ local function compile(source, path)
     if not chunk then
       loader.note(message, "syntax")
     elseif native.sandboxed then
-      inspect.chunk(chunk, function(line, problem, code)
-        loader.note(problem:match("^[^\n]-:%d+: ") and problem or ("%s:%d: %s"):format(path, line, problem), code)
-      end)
+      inspect.chunk(chunk, function(...) note_at(path, ...) end)
     end
     chunks[path] = #findings == before and chunk
   end
@@ -147,6 +149,10 @@ local function load_init(path)
   if not ok and failure ~= TOLD then
     loader.note(failure, "load")
   end
+  if native.sandboxed and #findings == 0 then
+    inspect.loaded({ inspect.handlers, loader.loaded }, note_at)
+  end
+  inspect.handlers = {}
 end
 
 local function by_place(x, y)
