@@ -5,6 +5,10 @@ local function add(format, ...)
   out[#out + 1] = select("#", ...) > 0 and format:format(...) or format
 end
 
+local function add_doc(doc)
+  add("---%s", (doc:gsub("\n", "\n---")))
+end
+
 local words = {
   id = "string", duration = "tide.duration", size = "tide.size", rate = "tide.rate", quality = "tide.quality",
   headers = "table<string, string|number|string[]>",
@@ -40,7 +44,7 @@ local function add_options(name, fields)
 end
 
 local function add_class(entry)
-  add("---%s", entry.doc)
+  add_doc(entry.doc)
   add("---@class %s", entry.name)
   for _, field in ipairs(entry.fields) do
     local shown = field.name == 1 and "[1]" or field.name .. optional(field)
@@ -93,7 +97,7 @@ local function add_function(entry)
       add_options(options .. param.name, param.fields)
     end
   end
-  add("---%s", entry.doc)
+  add_doc(entry.doc)
   for _, param in ipairs(entry.params or {}) do
     add("---@param %s%s %s%s", param.name, optional(param), type_of(param, options .. param.name), param.doc and " # " .. param.doc or "")
   end
@@ -117,7 +121,8 @@ local function add_entry(entry)
   if entry.fields then
     add_class(entry)
   elseif entry.type then
-    add("---%s\n---@type %s\n%s = nil\n", entry.doc, entry.type, entry.name)
+    add_doc(entry.doc)
+    add("---@type %s\n%s = nil\n", entry.type, entry.name)
   else
     add_function(entry)
   end
