@@ -202,7 +202,7 @@ static void reload(struct tide_supervisor *supervisor, struct tide_http_request 
     const char *text = tide_http_request_query(request);
     struct tide_query query;
     struct tide_err err;
-    size_t index;
+    size_t index = supervisor->settings->bundle_count;
 
     if (!tide_query_parse(&query, text ? text : "", text ? strlen(text) : 0, 8, &err)) {
         tide_http_respond_problem(request, 400, err.message, NULL, 0);

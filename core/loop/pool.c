@@ -14,6 +14,14 @@ struct job_list {
     struct tide_job *first, *last;
 };
 
+struct worker {
+    pthread_t thread;
+    struct tide_pool *pool;
+    pthread_cond_t wake;
+    struct worker *next; /* in pool->asleep, until it is woken */
+    bool woken;
+};
+
 struct tide_pool {
     uv_async_t async;
     size_t pending, max_queued;
@@ -22,12 +30,14 @@ struct tide_pool {
     char name[16];
 
     pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t work_ready, done_ready;
+    pthread_cond_t done_ready;
     struct job_list waiting, finished;
+    struct worker *asleep; /* who fell asleep last comes first: its caches are the warmest */
     size_t queued;
+    unsigned busy; /* threads */
     bool stop;
 
-    pthread_t thread[];
+    struct worker workers[]; /* started, in this order */
 };
 
 static void list_push(struct job_list *list, struct tide_job *job)
@@ -53,9 +63,34 @@ static struct tide_job *list_pop(struct job_list *list)
     return job;
 }
 
+/* ---- threads ---- */
+
+static void fall_asleep(struct worker *self)
+{
+    self->woken = false;
+    self->next = self->pool->asleep;
+    self->pool->asleep = self;
+    while (!self->woken)
+        pthread_cond_wait(&self->wake, &self->pool->lock);
+}
+
+/* False when none sleeps. */
+static bool wake_one(struct tide_pool *pool)
+{
+    struct worker *worker = pool->asleep;
+
+    if (!worker)
+        return false;
+    pool->asleep = worker->next;
+    worker->woken = true;
+    pthread_cond_signal(&worker->wake);
+    return true;
+}
+
 static void *thread_main(void *arg)
 {
-    struct tide_pool *pool = arg;
+    struct worker *self = arg;
+    struct tide_pool *pool = self->pool;
 
     pthread_setname_np(pthread_self(), pool->name);
     pthread_mutex_lock(&pool->lock);
@@ -64,13 +99,15 @@ static void *thread_main(void *arg)
         if (!job) {
             if (pool->stop)
                 break;
-            pthread_cond_wait(&pool->work_ready, &pool->lock);
+            fall_asleep(self);
             continue;
         }
         pool->queued--;
+        pool->busy++;
         pthread_mutex_unlock(&pool->lock);
         job->work(job);
         pthread_mutex_lock(&pool->lock);
+        pool->busy--;
         list_push(&pool->finished, job);
         pthread_cond_signal(&pool->done_ready);
         /* Under the lock: after it, tide_pool_free may have closed the handle. */
@@ -79,6 +116,8 @@ static void *thread_main(void *arg)
     pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
+
+/* ---- the loop's side ---- */
 
 /* Takes a finished job and calls it; false when there is none. */
 static bool finish_one(struct tide_pool *pool)
@@ -111,7 +150,7 @@ struct tide_pool *tide_pool_new(uv_loop_t *loop, const char *name, unsigned thre
                                 struct tide_err *err)
 {
     assert(threads > 0 && max_queued > 0);
-    struct tide_pool *pool = calloc(1, sizeof *pool + threads * sizeof(pthread_t));
+    struct tide_pool *pool = calloc(1, sizeof *pool + threads * sizeof(struct worker));
     if (!pool) {
         tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "pool %s: out of memory", name);
         return NULL;
@@ -128,37 +167,35 @@ struct tide_pool *tide_pool_new(uv_loop_t *loop, const char *name, unsigned thre
     pool->max_queued = max_queued;
     snprintf(pool->name, sizeof pool->name, "%.15s", name);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work_ready, NULL);
     pthread_cond_init(&pool->done_ready, NULL);
     return pool;
 }
 
-/* Starts what threads it can; one is enough to go on. */
-static bool start_threads(struct tide_pool *pool, struct tide_err *err)
+static bool start_thread(struct tide_pool *pool, struct tide_err *err)
 {
+    struct worker *worker = &pool->workers[pool->started];
     pthread_attr_t attr;
     sigset_t all, before;
-    int rc = 0;
+    int rc;
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     sigfillset(&all); /* a thread inherits it: signals belong to the loop */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (pool->started < pool->threads && rc == 0) {
-        rc = pthread_create(&pool->thread[pool->started], &attr, thread_main, pool);
-        if (rc == 0)
-            pool->started++;
-    }
+    *worker = (struct worker){.pool = pool, .wake = PTHREAD_COND_INITIALIZER};
+    rc = pthread_create(&worker->thread, &attr, thread_main, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
-    if (pool->started > 0)
-        return true;
-    return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "pool %s: no thread: %s", pool->name, strerror(rc));
+    if (rc != 0)
+        return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "pool %s: no thread: %s", pool->name,
+                            strerror(rc));
+    pool->started++;
+    return true;
 }
 
 bool tide_pool_submit(struct tide_pool *pool, struct tide_job *job, struct tide_err *err)
 {
-    if (pool->started < pool->threads && !start_threads(pool, err))
+    if (pool->started == 0 && !start_thread(pool, err))
         return false;
 
     pthread_mutex_lock(&pool->lock);
@@ -166,13 +203,16 @@ bool tide_pool_submit(struct tide_pool *pool, struct tide_job *job, struct tide_
     if (!full) {
         list_push(&pool->waiting, job);
         pool->queued++;
-        pthread_cond_signal(&pool->work_ready);
+        wake_one(pool);
     }
+    bool all_busy = pool->queued > pool->started - pool->busy;
     pthread_mutex_unlock(&pool->lock);
     if (full)
         return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "pool %s: %zu calls are waiting already",
                             pool->name, pool->max_queued);
 
+    if (all_busy && pool->started < pool->threads)
+        (void)start_thread(pool, &(struct tide_err){0}); /* without it the job waits a little longer */
     if (pool->pending++ == 0)
         uv_ref((uv_handle_t *)&pool->async);
     return true;
@@ -182,7 +222,6 @@ static void on_closed(uv_handle_t *handle)
 {
     struct tide_pool *pool = handle->data;
 
-    pthread_cond_destroy(&pool->work_ready);
     pthread_cond_destroy(&pool->done_ready);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
@@ -205,10 +244,13 @@ void tide_pool_free(struct tide_pool *pool)
 
     pthread_mutex_lock(&pool->lock);
     pool->stop = true;
-    pthread_cond_broadcast(&pool->work_ready);
+    while (wake_one(pool))
+        ;
     pthread_mutex_unlock(&pool->lock);
-    for (unsigned i = 0; i < pool->started; i++)
-        pthread_join(pool->thread[i], NULL);
+    for (unsigned i = 0; i < pool->started; i++) {
+        pthread_join(pool->workers[i].thread, NULL);
+        pthread_cond_destroy(&pool->workers[i].wake);
+    }
     uv_close((uv_handle_t *)&pool->async, on_closed);
 }
 

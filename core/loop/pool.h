@@ -23,8 +23,8 @@ struct tide_job {
     struct tide_job *next; /* the pool's */
 };
 
-/* `threads` start at the first job, with all signals blocked and a stack of 512 KiB. `max_queued` bounds the
- * jobs that wait for a thread. The pool keeps the loop alive only while jobs are pending. */
+/* Up to `threads` start as jobs need them, with all signals blocked and a stack of 512 KiB. `max_queued`
+ * bounds the jobs that wait for a thread. The pool keeps the loop alive only while jobs are pending. */
 struct tide_pool *tide_pool_new(uv_loop_t *loop, const char *name, unsigned threads, size_t max_queued,
                                 struct tide_err *err);
 

@@ -302,7 +302,7 @@ static void numbers_close(struct tide_source *source)
 
 static void reply_numbers(struct call *call, const char *query)
 {
-    static const struct tide_source_ops ops = {numbers_read, numbers_close};
+    static const struct tide_source_ops ops = {.read = numbers_read, .close = numbers_close};
     struct numbers *numbers = calloc(1, sizeof *numbers);
     struct tide_http_response response = {.status = 200, .source = &numbers->source};
 
