@@ -1,21 +1,23 @@
 /*
- * libjwt 1.x (1.10 in Debian 12, 1.17 in Debian 13) signs, and checks what ES256 has signed. It takes the
- * token's word for the algorithm, ignores exp and crit, keeps the decoded token on the stack, and makes its
- * contexts anew for every HMAC. All of that is done here.
+ * HS256 is checked here, with libsodium's HMAC and a secret that is taken in once; what else there is to sign
+ * or to check is libjwt's, and all that it leaves out is done here: the algorithm is the key's and no other,
+ * exp, crit.
  */
 #include "auth/jwt.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <jwt.h>
 #include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/signer.h"
+#include "base/driver.h"
+
 struct tide_jwt_key {
-    jwt_alg_t alg;
-    crypto_auth_hmacsha256_state hmac; /* HS256: the secret, taken in */
+    const char *alg;                      /* "HS256" or "ES256" */
+    const struct tide_jwt_signer *signer; /* ES256's; HS256 looks for it when it signs */
+    crypto_auth_hmacsha256_state hmac;    /* HS256: the secret, taken in */
     size_t len;
     unsigned char material[]; /* NUL behind it: PEM readers want text */
 };
@@ -31,6 +33,16 @@ static const char wrong_signature[] = "the signature is wrong";
 static bool out_of_memory(struct tide_err *err)
 {
     return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "token: out of memory");
+}
+
+static const struct tide_jwt_signer *find_signer(struct tide_err *err)
+{
+    return tide_driver_load("token", "auth-libjwt", err);
+}
+
+static bool is_hs256(const struct tide_jwt_key *key)
+{
+    return strcmp(key->alg, "HS256") == 0;
 }
 
 static bool is_private(const char *material)
@@ -59,7 +71,7 @@ static bool check_material(const struct tide_jwt_key *key, struct tide_err *err)
 {
     const char *text = (const char *)key->material;
 
-    if (key->alg == JWT_ALG_HS256) {
+    if (is_hs256(key)) {
         if (key->len < TIDE_JWT_MIN_SECRET)
             return tide_err_set(err, TIDE_ERR_INVALID, false, "HS256 needs a secret of at least %d bytes",
                                 TIDE_JWT_MIN_SECRET);
@@ -91,11 +103,12 @@ struct tide_jwt_key *tide_jwt_key_new(const char *alg, const char *material, siz
         out_of_memory(err);
         return NULL;
     }
-    key->alg = hs256 ? JWT_ALG_HS256 : JWT_ALG_ES256;
+    key->alg = hs256 ? "HS256" : "ES256";
     key->len = len;
     memcpy(key->material, material, len);
     crypto_auth_hmacsha256_init(&key->hmac, key->material, len);
-    if (check_material(key, err))
+    key->signer = hs256 ? NULL : find_signer(err);
+    if ((hs256 || key->signer) && check_material(key, err))
         return key;
     tide_jwt_key_free(key);
     return NULL;
@@ -109,41 +122,17 @@ void tide_jwt_key_free(struct tide_jwt_key *key)
     free(key);
 }
 
-static bool append_token(jwt_t *jwt, struct tide_buf *token, struct tide_err *err)
-{
-    char *text = jwt_encode_str(jwt);
-    bool ok;
-
-    if (!text)
-        return errno == ENOMEM ? out_of_memory(err)
-                               : tide_err_set(err, TIDE_ERR_INVALID, false, "token: this key cannot sign");
-    if (strlen(text) > TIDE_JWT_MAX_TOKEN)
-        ok = tide_err_set(err, TIDE_ERR_TOO_LARGE, false, "token: longer than %d bytes", TIDE_JWT_MAX_TOKEN);
-    else
-        ok = tide_buf_puts(token, text) || out_of_memory(err);
-    free(text);
-    return ok;
-}
-
 bool tide_jwt_sign(const struct tide_jwt_key *key, const char *claims_json, struct tide_buf *token,
                    struct tide_err *err)
 {
-    jwt_t *jwt;
-    bool ok = false;
+    const struct tide_jwt_signer *signer = key->signer ? key->signer : find_signer(err);
 
+    if (!signer)
+        return false;
     if (strlen(claims_json) > TIDE_JWT_MAX_TOKEN)
         return tide_err_set(err, TIDE_ERR_TOO_LARGE, false, "token: claims longer than %d bytes",
                             TIDE_JWT_MAX_TOKEN);
-    if (jwt_new(&jwt) != 0)
-        return out_of_memory(err);
-    if (jwt_add_grants_json(jwt, claims_json) != 0)
-        tide_err_set(err, TIDE_ERR_INVALID, false, "token: the claims are not a JSON object");
-    else if (jwt_set_alg(jwt, key->alg, key->material, (int)key->len) != 0)
-        out_of_memory(err);
-    else
-        ok = append_token(jwt, token, err);
-    jwt_free(jwt);
-    return ok;
+    return signer->sign(key->alg, key->material, key->len, claims_json, TIDE_JWT_MAX_TOKEN, token, err);
 }
 
 /* ---- verifying ---- */
@@ -218,7 +207,7 @@ static bool check_header(const struct tide_jwt_key *key, const struct part *part
     json_t *header;
     bool ok = false;
 
-    if (key->alg == JWT_ALG_HS256 && part->len == strlen(usual_header) &&
+    if (is_hs256(key) && part->len == strlen(usual_header) &&
         memcmp(part->text, usual_header, part->len) == 0)
         return true;
     header = decode(part, text, &len, err);
@@ -226,7 +215,7 @@ static bool check_header(const struct tide_jwt_key *key, const struct part *part
         return false;
     if (!json_is_string(json_object_get(header, "alg")))
         no_token(err);
-    else if (!is_text(json_object_get(header, "alg"), jwt_alg_str(key->alg)))
+    else if (!is_text(json_object_get(header, "alg"), key->alg))
         denied(err, "signed with another algorithm");
     else if (json_object_get(header, "crit"))
         denied(err, "it demands extensions (crit)");
@@ -253,16 +242,13 @@ static bool is_hmac(const struct tide_jwt_key *key, const struct part parts[PART
 static bool check_signature(const struct tide_jwt_key *key, const char *token, const struct part parts[PARTS],
                             struct tide_err *err)
 {
-    jwt_t *jwt = NULL;
-    int why;
+    bool right;
 
-    if (key->alg == JWT_ALG_HS256)
-        return is_hmac(key, parts) || denied(err, wrong_signature);
-    why = jwt_decode(&jwt, token, key->material, (int)key->len);
-    jwt_free(jwt);
-    if (why == ENOMEM)
-        return out_of_memory(err);
-    return (why == 0 && jwt) || denied(err, wrong_signature);
+    if (is_hs256(key))
+        right = is_hmac(key, parts);
+    else if (!key->signer->verify(token, key->material, key->len, &right, err))
+        return false;
+    return right || denied(err, wrong_signature);
 }
 
 /* A claim that is a number goes to *value. False when it is absent; NaN when it is something else. */
@@ -327,7 +313,7 @@ bool tide_jwt_verify(const struct tide_jwt_key *key, const char *token, size_t l
 
     if (len > TIDE_JWT_MAX_TOKEN)
         return tide_err_set(err, TIDE_ERR_INVALID, false, "token: longer than %d bytes", TIDE_JWT_MAX_TOKEN);
-    if (key->alg == JWT_ALG_ES256 && is_private((const char *)key->material))
+    if (!is_hs256(key) && is_private((const char *)key->material))
         return tide_err_set(err, TIDE_ERR_INTERNAL, false,
                             "token: an ES256 private key only signs; verify with its public key");
     memcpy(text, token, len);

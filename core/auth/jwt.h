@@ -1,4 +1,5 @@
-/* Signed tokens (JWT, RFC 7519) with libjwt. Any thread; nothing blocks. */
+/* Signed tokens (JWT, RFC 7519). Any thread; nothing blocks, but that libjwt is loaded when it is first
+ * needed. */
 #ifndef TIDE_AUTH_JWT_H
 #define TIDE_AUTH_JWT_H
 

@@ -57,7 +57,7 @@ static void find_module(const char *module, char *path, size_t size)
         snprintf(path, size, "%s/../lib/tidemill/%s.so", home, module);
 }
 
-static const void *load(const char *feature, const char *module, struct tide_err *err)
+const void *tide_driver_load(const char *feature, const char *module, struct tide_err *err)
 {
     char path[2 * PATH_MAX];
     void *library;
@@ -97,7 +97,7 @@ const void *tide_driver_find(const char *feature, const struct tide_driver_choic
             tide_err_prefix(err, "%s", feature);
             return NULL;
         }
-        return choices[i].driver ? choices[i].driver : load(feature, choices[i].module, err);
+        return choices[i].driver ? choices[i].driver : tide_driver_load(feature, choices[i].module, err);
     }
     refuse(feature, choices, count, url, err);
     return NULL;

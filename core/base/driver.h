@@ -21,9 +21,13 @@ struct tide_driver_choice {
 #define TIDE_MODULE_DRIVER tide_module_driver
 #define TIDE_MODULE_EXPORT __attribute__((visibility("default")))
 
-/* The driver of `url`, NULL with err. `feature` begins the messages; they never hold the URL, which may carry
- * a password. Modules are looked for in $TIDEMILL_MODULES, or in "modules" beside the executable, or in
- * "../lib/tidemill" from there; one that was loaded stays. Any thread. */
+/* The driver that `module` declares, NULL with err, which begins with `feature`. Modules are looked for in
+ * $TIDEMILL_MODULES, or in "modules" beside the executable, or in "../lib/tidemill" from there; one that was
+ * loaded stays. Any thread. */
+const void *tide_driver_load(const char *feature, const char *module, struct tide_err *err);
+
+/* The driver of `url`, NULL with err. The messages never hold the URL, which may carry a password. Any
+ * thread. */
 const void *tide_driver_find(const char *feature, const struct tide_driver_choice *choices, size_t count,
                              const char *url, struct tide_err *err);
 
