@@ -63,8 +63,8 @@ lint: ## format and lint only
 	    -D TIDE_VERSION='"lint"' --suppressions-list=.ci/cppcheck -j2 core
 	luacheck --quiet --std luajit --max-line-length 150 --exclude-files core/script/lua/sandbox.lua -- \
 	    core/bind/lua core/script/lua
-	luacheck --quiet --std luajit --read-globals tide --max-line-length 150 --exclude-files '**/spec/**' -- scripts
-	luacheck --quiet --std luajit+busted --read-globals tide --max-line-length 150 -- scripts/*/spec spec/tide
+	luacheck --quiet --std luajit --read-globals tide --max-line-length 150 --exclude-files '**/spec/**' -- scripts plugins
+	luacheck --quiet --std luajit+busted --read-globals tide --max-line-length 150 -- scripts/*/spec plugins/*/spec spec/tide
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' tests

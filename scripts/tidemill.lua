@@ -8,6 +8,7 @@ return {
   -- queue = "sqlite:data/queue.db",
   -- blob  = "file:data/blobs",
   -- mail  = "maildir:data/mail",
+  -- plugins = { "webhook" },              -- from the directory plugins: what bundles may require of it
   -- Every bundle in scripts/ runs; here are settings of their own. NAME = false leaves one out.
   bundles = { auth = {}, gateway = { max_upload = "5GiB" }, converter = { quality = "V2" }, notification = {} },
 }

@@ -47,6 +47,7 @@ static void register_native(struct tide_bundle *bundle)
     tide_bind_queue(L);
     tide_bind_sql(L);
     tide_bind_auth(L);
+    tide_bind_crypto(L);
     tide_bind_mail(L);
     tide_bind_media(L);
     tide_bind_http(L);
@@ -88,7 +89,7 @@ static bool open_content(struct tide_bundle *bundle, struct tide_err *err)
     if (config->unconfined)
         return true;
     if (!config->content)
-        config->content = tide_content_read(config->directory, config->library, err);
+        config->content = tide_content_read(config->directory, config->library, config->plugins, err);
     if (config->content)
         memcpy(bundle->generation, tide_content_generation(config->content), sizeof bundle->generation);
     return config->content != NULL;
@@ -102,6 +103,7 @@ static bool open_state(struct tide_bundle *bundle, struct tide_err *err)
                                        .bundle = bundle->config.name,
                                        .directory = bundle->config.directory,
                                        .library = bundle->config.library,
+                                       .plugins = bundle->config.plugins,
                                        .content = bundle->config.content,
                                        .memory_max = bundle->config.memory_max,
                                        .budget =
@@ -119,6 +121,7 @@ static void copy_config(struct tide_bundle *bundle, const struct tide_bundle_con
     bundle->config.name = copy_string(config->name);
     bundle->config.directory = copy_string(config->directory);
     bundle->config.library = copy_string(config->library);
+    bundle->config.plugins = copy_string(config->plugins);
     bundle->config.settings_json = copy_string(config->settings_json);
     bundle->config.settings_path = copy_string(config->settings_path);
     bundle->config.data_dir = copy_string(config->data_dir);
@@ -215,6 +218,7 @@ static void free_config(struct tide_bundle_config *config)
     free((char *)config->name);
     free((char *)config->directory);
     free((char *)config->library);
+    free((char *)config->plugins);
     free((char *)config->settings_json);
     free((char *)config->settings_path);
     free((char *)config->data_dir);

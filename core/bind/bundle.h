@@ -21,6 +21,7 @@ struct tide_bundle_config {
     const char *name;             /* "gateway": also the directory's name */
     const char *directory;        /* DIR with init.lua */
     const char *library;          /* scripts/lib, or NULL */
+    const char *plugins;          /* directories of those that are listed, ':' between, or NULL */
     const char *settings_json;    /* the bundle's table in the settings, as a JSON object; secrets and
                                      environment merged in */
     const char *settings_path;    /* for errors: "tidemill.lua" */

@@ -18,9 +18,11 @@ static bool take(lua_State *L, struct tide_buf *out, struct tide_err *err)
     return true;
 }
 
-static bool write_form(const char *form, const char *name, struct tide_buf *out, struct tide_err *err)
+static bool write_form(const char *form, const char *name, const char *plugins, struct tide_buf *out,
+                       struct tide_err *err)
 {
-    struct tide_state_config config = {.bundle = "reference", .directory = ".", .sandbox = true};
+    struct tide_state_config config = {
+        .bundle = "reference", .directory = ".", .plugins = plugins, .sandbox = true};
     struct tide_state *state = tide_state_new(&config, err);
     lua_State *L;
     bool good;
@@ -43,15 +45,15 @@ static bool write_form(const char *form, const char *name, struct tide_buf *out,
 
 bool tide_reference_markdown(struct tide_buf *out, struct tide_err *err)
 {
-    return write_form("markdown", NULL, out, err);
+    return write_form("markdown", NULL, NULL, out, err);
 }
 
-bool tide_reference_annotations(struct tide_buf *out, struct tide_err *err)
+bool tide_reference_annotations(const char *plugins, struct tide_buf *out, struct tide_err *err)
 {
-    return write_form("annotations", NULL, out, err);
+    return write_form("annotations", NULL, plugins, out, err);
 }
 
-bool tide_reference_help(const char *name, struct tide_buf *out, struct tide_err *err)
+bool tide_reference_help(const char *name, const char *plugins, struct tide_buf *out, struct tide_err *err)
 {
-    return write_form("help", name, out, err);
+    return write_form("help", name, plugins, out, err);
 }

@@ -63,6 +63,9 @@ bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *setting
 /* The same, and what is wrong with the settings goes to `report`; wrong usage to stderr. */
 bool tide_cli_read_settings(const struct tide_cli *cli, struct tide_settings *settings,
                             struct tide_buf *report);
+/* The directories of the plugins that the settings list, for what works without settings: NULL also when
+ * those can't be loaded. The caller frees it. */
+char *tide_cli_plugins(void);
 /* A log for commands in the foreground: warnings and errors, on stderr. */
 void tide_cli_log(struct tide_log *log);
 

@@ -1,5 +1,7 @@
 #include "cli/help.h"
 
+#include <stdlib.h>
+
 #include "bind/reference.h"
 
 void tide_help_all(FILE *out, const struct tide_command *commands, size_t count)
@@ -64,19 +66,17 @@ void tide_help_command(FILE *out, const struct tide_command *command)
     }
 }
 
-int tide_help_api(const char *name)
+bool tide_help_api(const char *name, struct tide_err *err)
 {
+    char *plugins = tide_cli_plugins();
     struct tide_buf text;
-    struct tide_err err;
     bool good;
 
     tide_buf_init(&text, 1 << 20);
-    good = tide_reference_help(name, &text, &err);
+    good = tide_reference_help(name, plugins, &text, err);
     if (good)
         fputs(text.data, stdout);
     tide_buf_release(&text);
-    if (good)
-        return TIDE_EXIT_GOOD;
-    tide_cli_fail("%s", err.message);
-    return TIDE_EXIT_USAGE;
+    free(plugins);
+    return good;
 }

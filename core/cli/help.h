@@ -8,7 +8,8 @@
 
 void tide_help_all(FILE *out, const struct tide_command *commands, size_t count);
 void tide_help_command(FILE *out, const struct tide_command *command);
-/* The Lua API, or one name of it ("tide.queue"), on the standard output. The exit code. */
-int tide_help_api(const char *name);
+/* The Lua API, or one name of it ("tide.queue", "webhook.sender"), on the standard output.
+ * False: there is no such name, and err tells it. */
+bool tide_help_api(const char *name, struct tide_err *err);
 
 #endif

@@ -88,8 +88,11 @@ static const struct tide_command commands[] = {
      tide_cli_status},
     {"migrate", "", 0, 0, "apply the bundles' schema files that the database has not had yet", NULL,
      migrate_options, tide_settings_options, tide_cli_migrate},
-    {"test", "[FILE|DIRECTORY|BUNDLE]...", 0, 1000, "run specs (busted) inside the engine, on fresh backends",
-     "Without a word: all files *_spec.lua in spec/ and in the directory spec of each bundle. Prints TAP.\n"
+    {"test", "[FILE|DIRECTORY|BUNDLE|PLUGIN]...", 0, 1000,
+     "run specs (busted) inside the engine, on fresh backends",
+     "Without a word: all files *_spec.lua in spec/ and in the directory spec of each bundle and listed "
+     "plugin.\n"
+     "Prints TAP.\n"
      "In a spec, tide.spec.bundle \"NAME\" runs a bundle; what waits just works in `it`.\n"
      "The backends are the embedded ones, whatever the settings say; the options name servers instead.\n",
      test_options, tide_settings_options, tide_cli_test},
@@ -147,6 +150,19 @@ static int unknown_command(const char *name)
     return TIDE_EXIT_USAGE;
 }
 
+/* A name of the API, or of a plugin that the settings list. */
+static int help_api(const char *name)
+{
+    struct tide_err err;
+
+    if (tide_help_api(name, &err))
+        return TIDE_EXIT_GOOD;
+    if (strncmp(name, "tide", 4) != 0 && !strchr(name, '.'))
+        return unknown_command(name);
+    tide_cli_fail("%s", err.message);
+    return TIDE_EXIT_USAGE;
+}
+
 static int help(int argc, char **argv)
 {
     const struct tide_command *command;
@@ -168,7 +184,7 @@ static int help(int argc, char **argv)
         tide_help_command(stdout, command);
         return TIDE_EXIT_GOOD;
     }
-    return strncmp(argv[0], "tide", 4) == 0 ? tide_help_api(argv[0]) : unknown_command(argv[0]);
+    return help_api(argv[0]);
 }
 
 static int run_command(const struct tide_command *command, const char *program, int argc, char **argv)

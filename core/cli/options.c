@@ -242,6 +242,23 @@ bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *setting
     return ok;
 }
 
+char *tide_cli_plugins(void)
+{
+    struct tide_settings_input input = {.environment = environ};
+    struct tide_settings settings;
+    struct tide_buf report;
+    char *plugins = NULL;
+
+    tide_buf_init(&report, 1 << 20);
+    if (tide_settings_load(&settings, &input, &report)) {
+        plugins = settings.plugins;
+        settings.plugins = NULL;
+        tide_settings_release(&settings);
+    }
+    tide_buf_release(&report);
+    return plugins;
+}
+
 void tide_cli_log(struct tide_log *log)
 {
     tide_log_init(log, STDERR_FILENO, TIDE_LOG_HUMAN, TIDE_LOG_WARN, "tidemill");

@@ -80,7 +80,26 @@ static void add_bundle(struct files *files, const struct tide_settings_bundle *b
         add_tree(files, path);
 }
 
-/* A file, a directory, or the name of a bundle. */
+/* The specs of one plugin of the settings, or of all when name is NULL. False: there is no such plugin. */
+static bool add_plugins(struct files *files, const struct tide_settings *settings, const char *name)
+{
+    char path[1024];
+    bool found = false;
+
+    for (const char *at = settings->plugins ? settings->plugins : "", *end; *at; at = *end ? end + 1 : end) {
+        end = at + strcspn(at, ":");
+        snprintf(path, sizeof path, "%.*s", (int)(end - at), at);
+        if (name && strcmp(strrchr(path, '/') + 1, name) != 0)
+            continue;
+        found = true;
+        strncat(path, "/spec", sizeof path - strlen(path) - 1);
+        if (access(path, F_OK) == 0)
+            add_tree(files, path);
+    }
+    return found;
+}
+
+/* A file, a directory, or the name of a bundle or a plugin. */
 static bool add_word(struct files *files, const struct tide_settings *settings, const char *word)
 {
     const struct tide_settings_bundle *bundle = tide_settings_bundle(settings, word);
@@ -88,6 +107,8 @@ static bool add_word(struct files *files, const struct tide_settings *settings, 
 
     if (bundle)
         add_bundle(files, bundle);
+    else if (add_plugins(files, settings, word))
+        return true;
     else if (stat(word, &st) != 0)
         return false;
     else if (S_ISDIR(st.st_mode))
@@ -101,6 +122,7 @@ static void add_all(struct files *files, const struct tide_settings *settings)
 {
     for (size_t i = 0; i < settings->bundle_count; i++)
         add_bundle(files, &settings->bundles[i]);
+    add_plugins(files, settings, NULL);
     if (access("spec", F_OK) == 0)
         add_tree(files, "spec");
 }
@@ -169,7 +191,8 @@ static int test(const struct tide_cli *cli, const struct tide_settings *settings
                               "--mail and --maildir go together: where mail is sent, and where it arrives");
     for (int i = 0; i < cli->argc; i++)
         if (!add_word(files, settings, cli->argv[i]))
-            return tide_cli_usage(cli, "'%s' is no file, no directory and no bundle", cli->argv[i]);
+            return tide_cli_usage(cli, "'%s' is no file, no directory, no bundle and no listed plugin",
+                                  cli->argv[i]);
     if (cli->argc == 0)
         add_all(files, settings);
     if (files->count == 0)

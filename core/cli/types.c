@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,6 +35,15 @@ static bool write_file(const char *path, int flags, const char *content, size_t 
     return ok;
 }
 
+static bool annotate(struct tide_buf *text, struct tide_err *err)
+{
+    char *plugins = tide_cli_plugins();
+    bool ok = tide_reference_annotations(plugins, text, err);
+
+    free(plugins);
+    return ok;
+}
+
 static bool write_annotations(const char *path)
 {
     struct tide_buf text;
@@ -41,7 +51,7 @@ static bool write_annotations(const char *path)
     bool ok;
 
     tide_buf_init(&text, 1 << 20);
-    ok = tide_reference_annotations(&text, &err);
+    ok = annotate(&text, &err);
     if (!ok)
         tide_cli_fail("%s", err.message);
     ok = ok && write_file(path, O_TRUNC, text.data, text.len);
@@ -89,6 +99,6 @@ int tide_cli_types(struct tide_cli *cli)
     if (tide_cli_value(cli, "reference"))
         return print(tide_reference_markdown);
     if (cli->argc == 0)
-        return print(tide_reference_annotations);
+        return print(annotate);
     return tide_cli_write_types(cli->argv[0]) ? TIDE_EXIT_GOOD : TIDE_EXIT_FAILED;
 }

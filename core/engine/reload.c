@@ -17,8 +17,9 @@ const struct tide_settings_bundle *tide_reload_settings(const struct tide_reload
 
 static struct tide_content *read_bundle(const struct tide_reload *reload, size_t index, struct tide_err *err)
 {
-    return tide_content_read(tide_reload_settings(reload, index)->directory,
-                             reload->supervisor->settings->library, err);
+    const struct tide_settings *settings = reload->supervisor->settings;
+
+    return tide_content_read(settings->bundles[index].directory, settings->library, settings->plugins, err);
 }
 
 static void see(struct reloaded *bundle, const struct tide_content *found)

@@ -159,7 +159,7 @@ static const char *choose_file(const struct tide_settings_load *load, char *inst
 
     if (named)
         return named;
-    tide_settings_installed(installed, size);
+    tide_settings_installed("scripts", installed, size);
     strncat(installed, "/tidemill.lua", size - strlen(installed) - 1);
     const char *candidates[] = {"tidemill.lua", "scripts/tidemill.lua", installed};
     for (size_t i = 0; i < 3; i++)
@@ -292,6 +292,7 @@ bool tide_settings_load(struct tide_settings *settings, const struct tide_settin
         apply_all(&load);
         if (!keep_origins(&load))
             tide_settings_refuse(&load, "settings", "out of memory");
+        tide_settings_find_plugins(&load);
         tide_settings_make_bundles(&load);
     }
     release_load(&load);

@@ -31,9 +31,11 @@ enum tide_settings_gate { TIDE_SETTINGS_GATE_OFF, TIDE_SETTINGS_GATE_SPECS };
 enum tide_settings_switch { TIDE_SETTINGS_ON, TIDE_SETTINGS_OFF };
 
 struct tide_settings {
-    char *path;    /* of the settings file; NULL: there is none */
-    char *scripts; /* directory of the bundles */
-    char *library; /* <scripts>/lib; NULL: there is none */
+    char *path;        /* of the settings file; NULL: there is none */
+    char *scripts;     /* directory of the bundles */
+    char *library;     /* <scripts>/lib; NULL: there is none */
+    char *plugins;     /* directories of the listed ones, ':' between; NULL: none */
+    char *plugin_path; /* directory of plugins; NULL: there is none */
     char *data;
     char *sql, *queue, *blob, *mail; /* URLs */
     char *external_queues;           /* "a,b"; NULL: none */

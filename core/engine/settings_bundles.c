@@ -13,7 +13,7 @@
 #define MAX_PATH 1024
 #define MAX_SETTINGS (1 << 20)
 
-void tide_settings_installed(char *path, size_t size)
+void tide_settings_installed(const char *what, char *path, size_t size)
 {
     char exe[512];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
@@ -24,7 +24,7 @@ void tide_settings_installed(char *path, size_t size)
         if (slash)
             *slash = '\0';
     }
-    snprintf(path, size, "%s/share/tidemill/scripts", exe);
+    snprintf(path, size, "%s/share/tidemill/%s", exe, what);
 }
 
 static bool is_name(const char *name)
@@ -103,7 +103,7 @@ void tide_settings_find_scripts(struct tide_settings_load *load)
     slash = strrchr(beside, '/');
     if (slash)
         *slash = '\0';
-    tide_settings_installed(installed, sizeof installed);
+    tide_settings_installed("scripts", installed, sizeof installed);
     const char *candidates[] = {slash ? beside : ".", "scripts", installed};
     for (size_t k = load->path ? 0 : 1; k < 3 && !load->texts[i]; k++)
         if (has_bundles(candidates[k]))

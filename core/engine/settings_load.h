@@ -64,7 +64,10 @@ void tide_settings_make_bundles(struct tide_settings_load *load);
 bool tide_settings_has_bundle(const struct tide_settings_load *load, const char *name);
 /* Ends a report line about an unknown bundle: the nearest and all there are. */
 void tide_settings_unknown_bundle(struct tide_settings_load *load, const char *name);
-/* The directory of installed scripts, "<prefix>/share/tidemill/scripts". */
-void tide_settings_installed(char *path, size_t size);
+/* The directory of what is installed: "<prefix>/share/tidemill/scripts", or "plugins". */
+void tide_settings_installed(const char *what, char *path, size_t size);
+
+/* settings_plugins.c: makes of the names in `plugins` their directories. */
+void tide_settings_find_plugins(struct tide_settings_load *load);
 
 #endif

@@ -94,6 +94,11 @@ const struct tide_setting tide_settings_table[] = {
      "directory of the bundles; default: the settings file's if it has bundles, ./scripts, the installed "
      "ones",
      0, 0, NULL},
+    {"plugins", TIDE_SETTING_NAMES, AT(plugins), NULL, "{ \"webhook\" }",
+     "plugins that bundles may require; as a variable with ',' between", 0, 0, NULL},
+    {"plugin_path", TIDE_SETTING_TEXT, AT(plugin_path), NULL, "\"/etc/tidemill/plugins\"",
+     "directory of plugins, before the installed ones; default: the directory plugins beside `scripts`", 0, 0,
+     NULL},
     {"media_helper", TIDE_SETTING_TEXT, AT(media_helper), NULL, "\"/usr/libexec/tidemill-media\"",
      "the transcoder's executable; default: beside tidemill", 0, 0, NULL},
 };
@@ -228,8 +233,8 @@ bool tide_setting_text(const struct tide_setting *setting, const struct tide_nod
 
     if (node->type == TIDE_NODE_STRING && !count)
         return tide_buf_puts(out, node->string);
-    if (node->type == TIDE_NODE_TABLE && node->list && setting->type == TIDE_SETTING_NAMES &&
-        put_names(node, out))
+    if (node->type == TIDE_NODE_TABLE && (node->list || node->count == 0) &&
+        setting->type == TIDE_SETTING_NAMES && put_names(node, out))
         return true;
     if (node->type == TIDE_NODE_BOOL && !node->boolean && setting->type == TIDE_SETTING_ADDRESS)
         return tide_buf_puts(out, "off");
@@ -325,6 +330,8 @@ bool tide_setting_apply(const struct tide_setting *setting, const char *text, st
 
     if (!tide_setting_is_text(setting))
         return apply_number(setting, text, field, report);
+    if (setting->type == TIDE_SETTING_NAMES && !*text)
+        return true;
     if (setting->type == TIDE_SETTING_ADDRESS && strcmp(text, "off") != 0 && !tide_setting_is_address(text)) {
         tide_buf_printf(report, "'%.60s' is not an address, as in %s = %s\n", text, last_word(setting->name),
                         setting->example);

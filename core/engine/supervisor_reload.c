@@ -17,6 +17,20 @@ struct tide_reload_waiter {
 
 /* ---- files ---- */
 
+/* A change of any is looked at by every bundle: what it requires is known from its content alone. */
+static bool watch_plugins(struct tide_watch *watch, size_t index, const char *plugins)
+{
+    char directory[1024];
+    bool good = true;
+
+    for (const char *at = plugins ? plugins : "", *end; *at && good; at = *end ? end + 1 : end) {
+        end = at + strcspn(at, ":");
+        snprintf(directory, sizeof directory, "%.*s", (int)(end - at), at);
+        good = tide_watch_add(watch, index, directory);
+    }
+    return good;
+}
+
 static void on_change(void *arg, size_t index)
 {
     struct tide_supervisor *supervisor = arg;
@@ -37,6 +51,7 @@ bool tide_supervisor_watch(struct tide_supervisor *supervisor, struct tide_err *
         good = good && tide_watch_add(supervisor->watch, i, settings->bundles[i].directory);
         if (settings->library)
             good = good && tide_watch_add(supervisor->watch, i, settings->library);
+        good = good && watch_plugins(supervisor->watch, i, settings->plugins);
     }
     return (supervisor->watch && good) || tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
 }

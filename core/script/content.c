@@ -33,11 +33,11 @@ struct tide_content {
 /* ---- one reading ---- */
 
 struct reading {
-    const char *directory, *library;
+    const char *directory, *library, *plugins;
     struct tide_buf bytes;
     crypto_generichash_state hash;
-    bool whole_library; /* some require may name any module */
-    bool moved;         /* something went away while it was read */
+    bool any_module; /* some require may name any module */
+    bool moved;      /* something went away while it was read */
     struct tide_err *err;
 };
 
@@ -145,7 +145,7 @@ static bool is_new_module(const struct reading *reading, const FTSENT *entry)
            !find(reading->bytes.data, reading->bytes.len, entry->fts_path, &len);
 }
 
-/* modules: of the library, those that are not there yet; else all files. */
+/* modules: Lua files that are not there yet; else all files. */
 static bool add_tree(struct reading *reading, const char *directory, bool modules)
 {
     char *paths[] = {(char *)directory, NULL};
@@ -167,7 +167,7 @@ static bool add_tree(struct reading *reading, const char *directory, bool module
     return good;
 }
 
-/* ---- what it requires of the library ---- */
+/* ---- what it requires of the library and of plugins ---- */
 
 static bool is_word(char c)
 {
@@ -187,20 +187,43 @@ static size_t literal(const char *at, const char **name)
     return (*name)[len] == *at && !memchr(*name, '\\', len) ? len : 0;
 }
 
+/* Calls add_tree for the Lua files of the plugin `name`, or of every plugin when it is NULL. */
+static bool add_plugin(struct reading *reading, const char *name, size_t name_len)
+{
+    const char *at = reading->plugins ? reading->plugins : "", *end;
+    char directory[4096];
+
+    for (; *at; at = *end ? end + 1 : end) {
+        const char *base;
+
+        end = at + strcspn(at, ":");
+        if (snprintf(directory, sizeof directory, "%.*s", (int)(end - at), at) >= (int)sizeof directory)
+            continue;
+        base = strrchr(directory, '/') ? strrchr(directory, '/') + 1 : directory;
+        if (name && (strlen(base) != name_len || strncmp(base, name, name_len) != 0))
+            continue;
+        if (!add_tree(reading, directory, true))
+            return false;
+    }
+    return true;
+}
+
+/* Of the library, or else of a plugin. */
 static bool add_module(struct reading *reading, const char *name, size_t name_len)
 {
     char path[4096];
-    size_t root = strlen(reading->library) + 1, len;
-    int n = snprintf(path, sizeof path, "%s/%.*s.lua", reading->library, (int)name_len, name);
+    const char *library = reading->library ? reading->library : "", *dot = memchr(name, '.', name_len);
+    size_t root = strlen(library) + 1, len;
+    int n = snprintf(path, sizeof path, "%s/%.*s.lua", library, (int)name_len, name);
 
     if (n >= (int)sizeof path)
         return true;
     for (size_t i = root; i < root + name_len; i++)
         if (path[i] == '.')
             path[i] = '/';
-    if (find(reading->bytes.data, reading->bytes.len, path, &len) || access(path, F_OK) != 0)
-        return true;
-    return add_file(reading, path, path + root);
+    if (!reading->library || access(path, F_OK) != 0)
+        return add_plugin(reading, name, dot ? (size_t)(dot - name) : name_len);
+    return find(reading->bytes.data, reading->bytes.len, path, &len) || add_file(reading, path, path + root);
 }
 
 /* The text moves when a file is added: it is looked at by its offset. */
@@ -213,15 +236,20 @@ static bool add_required(struct reading *reading, size_t text)
         size_t len = whole ? literal(at + 7, &name) : 0, offset = (size_t)(at - reading->bytes.data) + 7;
 
         if (whole && len == 0)
-            reading->whole_library = true;
-        if (len > 0 && !add_module(reading, name, len))
-            return false;
+            reading->any_module = true;
+        if (len > 0) {
+            char copy[256]; /* the text moves when a file is added */
+
+            snprintf(copy, sizeof copy, "%.*s", (int)len, name);
+            if (!add_module(reading, copy, strlen(copy)))
+                return false;
+        }
         at = reading->bytes.data + offset;
     }
     return true;
 }
 
-static bool add_library(struct reading *reading)
+static bool add_all_required(struct reading *reading)
 {
     struct record record;
     const char *path, *data;
@@ -231,8 +259,11 @@ static bool add_library(struct reading *reading)
         if (is_lua(path, record.path_len) && !add_required(reading, (size_t)(data - reading->bytes.data)))
             return false;
     }
-    return !reading->whole_library || access(reading->library, F_OK) != 0 ||
-           add_tree(reading, reading->library, true);
+    if (!reading->any_module)
+        return true;
+    if (reading->library && access(reading->library, F_OK) == 0 && !add_tree(reading, reading->library, true))
+        return false;
+    return add_plugin(reading, NULL, 0);
 }
 
 static bool read_once(struct reading *reading)
@@ -240,11 +271,11 @@ static bool read_once(struct reading *reading)
     static const char unnamed[TIDE_GENERATION_LEN];
     unsigned char hash[crypto_generichash_BYTES_MIN];
 
-    reading->moved = reading->whole_library = false;
+    reading->moved = reading->any_module = false;
     tide_buf_reset(&reading->bytes);
     crypto_generichash_init(&reading->hash, NULL, 0, sizeof hash);
     if (!tide_buf_append(&reading->bytes, unnamed, sizeof unnamed) ||
-        !add_tree(reading, reading->directory, false) || (reading->library && !add_library(reading)))
+        !add_tree(reading, reading->directory, false) || !add_all_required(reading))
         return false;
     crypto_generichash_final(&reading->hash, hash, sizeof hash);
     sodium_bin2hex(reading->bytes.data, TIDE_GENERATION_LEN, hash, TIDE_GENERATION_LEN / 2);
@@ -285,9 +316,10 @@ static int store(const struct tide_buf *bytes, struct tide_err *err)
     return -1;
 }
 
-struct tide_content *tide_content_read(const char *directory, const char *library, struct tide_err *err)
+struct tide_content *tide_content_read(const char *directory, const char *library, const char *plugins,
+                                       struct tide_err *err)
 {
-    struct reading reading = {.directory = directory, .library = library, .err = err};
+    struct reading reading = {.directory = directory, .library = library, .plugins = plugins, .err = err};
     int fd = -1;
 
     tide_buf_init(&reading.bytes, TIDE_CONTENT_MAX);

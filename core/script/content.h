@@ -3,8 +3,9 @@
  * supervisor reads them once; every worker loads its state from those same bytes, whatever happens to the
  * directory meanwhile. It lies in a sealed memory file, so it can be handed to another process.
  * What belongs to it: all files below the bundle's directory, dot files and the bundle's specs left out, and
- * of the library the modules that the bundle requires, and those that they require. A `require` whose name is
- * not written out counts as one of every module of the library.
+ * of the library the modules that the bundle requires, and those that they require, and of the plugins that
+ * are required in the same way all Lua files. A `require` whose name is not written out counts as one of
+ * every module of the library and of every plugin.
  */
 #ifndef TIDE_SCRIPT_CONTENT_H
 #define TIDE_SCRIPT_CONTENT_H
@@ -20,8 +21,9 @@
 struct tide_content;
 
 /* Reads until two readings are the same: an editor or a mount may be in the middle of a change. `library` may
- * be NULL. Blocks. NULL: err. */
-struct tide_content *tide_content_read(const char *directory, const char *library, struct tide_err *err);
+ * be NULL, and so may `plugins`, directories with ':' between them. Blocks. NULL: err. */
+struct tide_content *tide_content_read(const char *directory, const char *library, const char *plugins,
+                                       struct tide_err *err);
 /* The content that another process has read. Takes fd over. NULL: err. */
 struct tide_content *tide_content_map(int fd, struct tide_err *err);
 void tide_content_free(struct tide_content *content); /* or NULL */
@@ -30,7 +32,8 @@ void tide_content_free(struct tide_content *content); /* or NULL */
 int tide_content_fd(const struct tide_content *content);
 /* Hash of the names and bytes of all files, 12 hex digits. */
 const char *tide_content_generation(const struct tide_content *content);
-/* A file by its path, DIRECTORY/NAME or LIBRARY/NAME; NULL when there is none. Valid as long as the content.
+/* A file by its path, DIRECTORY/NAME, LIBRARY/NAME or PLUGIN/NAME; NULL when there is none. Valid as long as
+ * the content.
  */
 const char *tide_content_file(const struct tide_content *content, const char *path, size_t *len);
 

@@ -72,6 +72,8 @@ void tide_script_setup_loader(struct tide_state *state)
     lua_setfield(L, -2, "directory");
     lua_pushstring(L, state->config.library);
     lua_setfield(L, -2, "library");
+    lua_pushstring(L, state->config.plugins);
+    lua_setfield(L, -2, "plugins");
     lua_pushboolean(L, state->config.sandbox);
     lua_setfield(L, -2, "sandboxed");
     lua_pop(L, 1);

@@ -153,6 +153,7 @@ static void release_config(struct tide_state_config *config)
     free((char *)config->bundle);
     free((char *)config->directory);
     free((char *)config->library);
+    free((char *)config->plugins);
 }
 
 static void make_tables(struct tide_state *state)
@@ -212,6 +213,7 @@ struct tide_state *tide_state_new(const struct tide_state_config *config, struct
     state->config.bundle = copy_string(config->bundle);
     state->config.directory = copy_string(config->directory);
     state->config.library = copy_string(config->library);
+    state->config.plugins = copy_string(config->plugins);
     if (!state->config.memory_max)
         state->config.memory_max = DEFAULT_MEMORY;
     if (!state->config.load_ms)

@@ -27,6 +27,7 @@ struct tide_state_config {
     const char *bundle;                 /* "gateway" */
     const char *directory;              /* of the bundle: init.lua, its modules, templates */
     const char *library;                /* shared modules (scripts/lib), or NULL */
+    const char *plugins;                /* directories of plugins, ':' between, or NULL */
     const struct tide_content *content; /* what files are read from; outlives the state. NULL: the disk */
     size_t memory_max;                  /* bytes of Lua memory, passed for moments only; 0: 256 MiB */
     int64_t load_ms;                    /* CPU time that init.lua may take; 0: 10 s */

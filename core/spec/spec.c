@@ -109,6 +109,7 @@ static bool load_spec(struct run *run, struct tide_err *err)
     struct tide_bundle_config config = {.name = "spec",
                                         .directory = run->directory,
                                         .library = run->settings.library,
+                                        .plugins = run->settings.plugins,
                                         .settings_json = "{}",
                                         .settings_path = "spec",
                                         .unconfined = true,

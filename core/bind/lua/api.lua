@@ -117,6 +117,7 @@ local function strict(home, where, fields, hint)
     end,
   })
 end
+api.strict = strict
 
 local function place_class(entry, class)
   class.__name = entry.name
@@ -142,7 +143,7 @@ local function place(entry, containers, further)
   end
 end
 
-local function refuse_undescribed(description, module, containers)
+local function refuse_undescribed(description, file, containers)
   local described = {}
   for _, entry in ipairs(description) do
     described[entry.name:gsub(":", ".")] = true
@@ -150,21 +151,26 @@ local function refuse_undescribed(description, module, containers)
   for name, container in pairs(containers) do
     for key in pairs(container) do
       if key:sub(1, 2) ~= "__" and not described[name .. "." .. key] then
-        error(("%s.%s is not described in api/%s.lua"):format(name, key, module))
+        error(("%s.%s is not described in %s"):format(name, key, file))
       end
     end
   end
 end
 
 -- `containers`: { tide = { name = function }, ["tide.sql"] = a table of functions, ["tide.File"] = a class }. The functions are
--- replaced in place; the prose is forgotten, since only the reference wants it. `further`: { ["tide.template"] = function }, checks of
+-- replaced in place by those that check. `file`: where the description is. `further`: { ["tide.template"] = function }, checks of
 -- calls before they run, beside those that follow from the description (script/lua/inspect.lua).
-function api.define(module, containers, further)
-  local description = load("api." .. module)
-  refuse_undescribed(description, module, containers)
+function api.describe(description, file, containers, further)
+  refuse_undescribed(description, file, containers)
   for _, entry in ipairs(description) do
     place(entry, containers, further or {})
   end
+end
+
+-- A part of `tide`. The prose is forgotten, since only the reference wants it.
+function api.define(module, containers, further)
+  local description = load("api." .. module)
+  api.describe(description, ("api/%s.lua"):format(module), containers, further)
   for name, container in pairs(containers) do
     local namespace = name:match("^tide%.(%l+)$")
     if namespace then

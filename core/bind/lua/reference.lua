@@ -1,16 +1,22 @@
 -- The description of the API (api/*.lua) for readers: as Markdown, as help on a terminal, as annotations for editors.
 local _, load = ...
 
-local report = load "report"
+local report, plugin = load "report", load "plugin"
 local reference = { sections = {}, all = {}, entries = {} } -- all: in order; entries: by name
 
-for i, listed in ipairs(load "api.index") do
-  local section = load("api." .. listed.module)
-  reference.sections[i] = section
+local function add(section)
+  reference.sections[#reference.sections + 1] = section
   for _, entry in ipairs(section) do
     reference.all[#reference.all + 1] = entry
     reference.entries[entry.name] = entry
   end
+end
+
+for _, listed in ipairs(load "api.index") do
+  add(load("api." .. listed.module))
+end
+for _, name in ipairs(plugin.names) do
+  add(plugin.manifest(name))
 end
 
 -- The entries below a name: of "tide.sql" and of "tide.Queue".

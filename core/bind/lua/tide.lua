@@ -3,6 +3,7 @@ local native, load = ...
 
 local report = load "report"
 local tide = load("api").tide
+load "plugin" -- what `require` finds
 local cjson = native.cjson
 
 cjson.decode_max_depth(64)

@@ -144,7 +144,7 @@ end
 -- "size|integer" and "tide.File" are made when they are first asked for.
 check.types = setmetatable(types, {
   __index = function(_, name)
-    local made = name:find("|", 1, true) and union(name) or name:find("^tide%.") and class(name)
+    local made = name:find("|", 1, true) and union(name) or name:find("%.%u") and class(name)
     types[name] = made or nil
     return made or nil
   end,

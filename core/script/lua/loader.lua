@@ -8,8 +8,23 @@ local raw_load, raw_type = trusted.load, type
 -- loading: init.lua runs, and with it the declarations
 local loader = { loaded = {}, loading = false }
 
--- Where `require "a.b"` may find a module, in order. Plugins add theirs.
-loader.roots = { native.directory, native.library }
+local function search_files(name)
+  local relative = name:gsub("%.", "/") .. ".lua"
+  local tried = {}
+  for _, root in ipairs { native.directory, native.library } do
+    local path = root .. "/" .. relative
+    local source, why = native.read_file(path)
+    if source then
+      return source, path
+    end
+    tried[#tried + 1] = ("  %s: %s"):format(path, why)
+  end
+  return nil, table.concat(tried, "\n")
+end
+
+-- What finds `require "a.b"`, in order: function(name): source, path and perhaps a function that gets the module's value and
+-- returns what the script sees; or nil and where it looked. Plugins add theirs.
+loader.searchers = { search_files }
 
 local ends = {}
 
@@ -48,15 +63,13 @@ local function compile(source, path)
 end
 
 local function find(name)
-  local relative = name:gsub("%.", "/") .. ".lua"
   local tried = {}
-  for _, root in ipairs(loader.roots) do
-    local path = root .. "/" .. relative
-    local source, why = native.read_file(path)
+  for _, search in ipairs(loader.searchers) do
+    local source, path, finish = search(name)
     if source then
-      return source, path
+      return source, path, finish
     end
-    tried[#tried + 1] = ("  %s: %s"):format(path, why)
+    tried[#tried + 1] = path
   end
   return nil, table.concat(tried, "\n")
 end
@@ -84,7 +97,7 @@ function loader.require(name)
   if not loader.loading then
     error(("require: '%s' is not loaded; require modules at the top of the file, not in a handler"):format(name), 2)
   end
-  local source, path = find(name)
+  local source, path, finish = find(name)
   if not source then
     error(NO_MODULE:format(name, path), 2)
   end
@@ -94,6 +107,9 @@ function loader.require(name)
   end
   loader.loaded[name] = BUSY
   value = chunk(name)
+  if finish then
+    value = finish(value)
+  end
   loader.loaded[name] = value == nil and true or value
   return loader.loaded[name]
 end

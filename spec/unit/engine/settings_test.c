@@ -383,6 +383,44 @@ static void never_tells_a_secret(void **state)
     tide_buf_release(&report);
 }
 
+static void finds_the_listed_plugins(void **state)
+{
+    static const char *const missing[] = {"tidemill.lua:1: plugins: no plugin 'hook'",
+                                          "plugins/hook/plugin.lua", NULL};
+    static const char *const misnamed[] = {"'../x' can't be a plugin's name", NULL};
+    static const char *const misused[] = {"expected a list of names, as in plugins = { \"webhook\" }", NULL};
+    char *environment[] = {"TIDEMILL_PLUGINS=hook,meter", "TIDEMILL_PLUGIN_PATH=elsewhere", NULL};
+    struct tide_settings settings;
+
+    (void)state;
+    write_file("tidemill.lua", "return { plugins = { 'hook' } }");
+    refuse(&(struct tide_settings_input){0}, missing);
+    mkdir("plugins", 0700);
+    mkdir("plugins/hook", 0700);
+    write_file("plugins/hook/plugin.lua", "");
+    accept(&settings, &(struct tide_settings_input){0});
+    assert_string_equal(settings.plugins, "plugins/hook");
+    tide_settings_release(&settings);
+
+    mkdir("elsewhere", 0700);
+    mkdir("elsewhere/hook", 0700);
+    mkdir("elsewhere/meter", 0700);
+    write_file("elsewhere/hook/plugin.lua", "");
+    write_file("elsewhere/meter/plugin.lua", "");
+    accept(&settings, &(struct tide_settings_input){.environment = environment});
+    assert_string_equal(settings.plugins, "elsewhere/hook:elsewhere/meter");
+    tide_settings_release(&settings);
+
+    write_file("tidemill.lua", "return { plugins = { '../x' } }");
+    refuse(&(struct tide_settings_input){0}, misnamed);
+    write_file("tidemill.lua", "return { plugins = { 1 } }");
+    refuse(&(struct tide_settings_input){0}, misused);
+    write_file("tidemill.lua", "return { plugins = {} }");
+    accept(&settings, &(struct tide_settings_input){0});
+    assert_null(settings.plugins);
+    tide_settings_release(&settings);
+}
+
 static void survives_the_way_to_a_worker(void **state)
 {
     struct tide_settings settings, copy;
@@ -467,6 +505,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_what_is_wrong_in_the_file, enter, leave),
         cmocka_unit_test_setup_teardown(names_what_is_wrong_in_the_environment, enter, leave),
         cmocka_unit_test_setup_teardown(never_tells_a_secret, enter, leave),
+        cmocka_unit_test_setup_teardown(finds_the_listed_plugins, enter, leave),
         cmocka_unit_test_setup_teardown(survives_the_way_to_a_worker, enter, leave),
         cmocka_unit_test(documents_every_setting),
         cmocka_unit_test(finds_lines),

@@ -26,6 +26,9 @@ static int open_place(void **state)
     make_directory(world, "shop");
     make_directory(world, "lib");
     make_directory(world, "lib/inner");
+    make_directory(world, "plugins");
+    make_directory(world, "plugins/hook");
+    make_directory(world, "plugins/other");
     write_file(world, "shop/init.lua", "local jobs = require 'jobs'\n");
     write_file(world, "lib/jobs.lua", "return require(\"inner.one\")");
     write_file(world, "lib/inner/one.lua", "return 1");
@@ -35,10 +38,12 @@ static int open_place(void **state)
 
 static struct tide_content *read_content(const struct world *world, struct tide_err *err)
 {
-    char bundle[128];
+    char bundle[128], plugins[256];
+
+    snprintf(plugins, sizeof plugins, "%s/plugins/hook:%s/plugins/other", world->directory, world->directory);
 
     snprintf(bundle, sizeof bundle, "%s", path_of(world, "shop"));
-    return tide_content_read(bundle, path_of(world, "lib"), err);
+    return tide_content_read(bundle, path_of(world, "lib"), plugins, err);
 }
 
 static struct tide_content *read_place(struct world *world)
@@ -57,6 +62,35 @@ static bool has(const struct tide_content *content, struct world *world, const c
     const char *data = tide_content_file(content, path_of(world, name), &len);
 
     return data && strlen(text) == len && strcmp(data, text) == 0;
+}
+
+static void holds_the_lua_files_of_the_plugins_that_it_requires(void **state)
+{
+    struct world *world = *state;
+    struct tide_content *before, *after;
+
+    make_directory(world, "plugins/hook/spec");
+    write_file(world, "plugins/hook/init.lua", "return 1");
+    write_file(world, "plugins/hook/plugin.lua", "return {}");
+    write_file(world, "plugins/hook/spec/a_spec.lua", "");
+    write_file(world, "plugins/hook/hook.so", "");
+    write_file(world, "plugins/other/init.lua", "return 2");
+    before = read_place(world);
+    assert_false(has(before, world, "plugins/hook/init.lua", "return 1"));
+    write_file(world, "lib/jobs.lua", "return require 'hook.inner'");
+    after = read_place(world);
+    assert_true(has(after, world, "plugins/hook/init.lua", "return 1"));
+    assert_true(has(after, world, "plugins/hook/plugin.lua", "return {}"));
+    assert_false(has(after, world, "plugins/hook/spec/a_spec.lua", ""));
+    assert_false(has(after, world, "plugins/hook/hook.so", ""));
+    assert_false(has(after, world, "plugins/other/init.lua", "return 2"));
+    assert_string_not_equal(tide_content_generation(before), tide_content_generation(after));
+    tide_content_free(before);
+    write_file(world, "plugins/hook/init.lua", "return 3");
+    before = read_place(world);
+    assert_string_not_equal(tide_content_generation(before), tide_content_generation(after));
+    tide_content_free(before);
+    tide_content_free(after);
 }
 
 static void holds_the_bundle_and_what_it_requires(void **state)
@@ -140,7 +174,7 @@ static void tells_what_cannot_be_read(void **state)
     write_file(world, "shop/large.bin", large);
     assert_null(read_content(world, &err));
     assert_non_null(strstr(err.message, "shop/large.bin: larger than 1 MiB"));
-    assert_null(tide_content_read("/tmp/there-is-none", NULL, &err));
+    assert_null(tide_content_read("/tmp/there-is-none", NULL, NULL, &err));
     assert_non_null(strstr(err.message, "/tmp/there-is-none"));
     free(large);
 }
@@ -221,6 +255,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(holds_the_bundle_and_what_it_requires, open_place, tear_down),
+        cmocka_unit_test_setup_teardown(holds_the_lua_files_of_the_plugins_that_it_requires, open_place,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(is_named_by_what_belongs_to_it, open_place, tear_down),
         cmocka_unit_test_setup_teardown(is_the_same_for_another_process, open_place, tear_down),
         cmocka_unit_test_setup_teardown(tells_what_cannot_be_read, open_place, tear_down),

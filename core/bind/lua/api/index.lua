@@ -11,6 +11,7 @@ return {
   { module = "http", "http", "upstream" },
   { module = "jwt", "jwt" },
   { module = "password", "password" },
+  { module = "crypto", "crypto" },
   { module = "mail", "mail" },
   { module = "template", "template" },
   { module = "config", "config" },

@@ -88,7 +88,7 @@ local function add_overload(entry, class)
 end
 
 local function add_function(entry)
-  local class, method = entry.name:match("^(tide%.%u%w*):(.*)$")
+  local class, method = entry.name:match("^([%l_]+%.%u%w*):(.*)$")
   local name = class and class:match("%w+$") .. ":" .. method or entry.name
   local options, names = entry.name:gsub(":", ".") .. ".", {}
   for i, param in ipairs(entry.params or {}) do
@@ -113,10 +113,10 @@ end
 local namespaces
 
 local function add_entry(entry)
-  local namespace = entry.name:match("^(tide%.%l+)%.")
-  if namespace and not namespaces[namespace] then
+  local namespace = entry.name:match("^(tide%.%l+)%.") or entry.name:match("^([%l_]+)%.")
+  if not namespaces[namespace] then
     namespaces[namespace] = true
-    add("%s = {}\n", namespace)
+    add(namespace:find("%.") and "%s = {}\n" or "---@class %s\nlocal %s = {}\n", namespace, namespace) -- a plugin's is local
   end
   if entry.fields then
     add_class(entry)
@@ -129,7 +129,7 @@ local function add_entry(entry)
 end
 
 return function(sections)
-  out, namespaces = {}, {}
+  out, namespaces = {}, { tide = true }
   add("---@meta tide\n-- Written by `tidemill types`. Editors read it; it is never run.\n")
   add('---@alias tide.duration string # "250ms", "30s", "25m", "2h"')
   add('---@alias tide.quality string # "V0" (best) to "V9", "64k" to "320k"')
