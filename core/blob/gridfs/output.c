@@ -82,6 +82,17 @@ static void make_chunk(const struct gridfs_output *out, bson_t *doc, char *data,
     bson_init_static(doc, start, before + len + 1);
 }
 
+/* Nobody else writes these: one that is there came with a request whose answer was lost, and was sent again.
+ */
+static bool insert(struct tide_gridfs_bucket *bucket, const bson_t **chunks, size_t count,
+                   struct tide_err *err)
+{
+    bson_error_t error;
+
+    return tide_gridfs_insert(bucket->chunks, chunks, count, &error) || tide_gridfs_is_duplicate(&error) ||
+           tide_gridfs_fail(bucket->gridfs, err, "insert of chunks", &error);
+}
+
 /* The pieces of a block from `piece` on. */
 static bool insert_chunks(struct tide_gridfs_bucket *bucket, struct gridfs_output *out, char *block,
                           size_t piece, size_t len, struct tide_err *err)
@@ -89,7 +100,6 @@ static bool insert_chunks(struct tide_gridfs_bucket *bucket, struct gridfs_outpu
     size_t count = 0, stride = layout.head + layout.body + layout.tail;
     bson_t docs[TIDE_GRIDFS_PIECES];
     const bson_t *list[TIDE_GRIDFS_PIECES];
-    bson_error_t error;
 
     for (; piece * layout.body < len; piece++, count++) {
         size_t left = len - piece * layout.body;
@@ -99,8 +109,7 @@ static bool insert_chunks(struct tide_gridfs_bucket *bucket, struct gridfs_outpu
         list[count] = &docs[count];
     }
     out->stored += (int32_t)count;
-    return tide_gridfs_insert(bucket->chunks, list, count, &error) ||
-           tide_gridfs_fail(bucket->gridfs, err, "insert of chunks", &error);
+    return insert(bucket, list, count, err);
 }
 
 static bool keep_first(struct gridfs_output *out, const char *block, size_t len, struct tide_err *err)
@@ -170,12 +179,10 @@ static bool insert_first(struct tide_gridfs_bucket *bucket, struct gridfs_output
 {
     bson_t doc = BSON_INITIALIZER;
     const bson_t *docs = &doc;
-    bson_error_t error;
     bool ok;
 
     tide_gridfs_chunk(&doc, &out->id, 0, out->first, out->first_len);
-    ok = tide_gridfs_insert(bucket->chunks, &docs, 1, &error) ||
-         tide_gridfs_fail(bucket->gridfs, err, "insert of chunks", &error);
+    ok = insert(bucket, &docs, 1, err);
     bson_destroy(&doc);
     out->stored++;
     return ok;
