@@ -234,6 +234,7 @@ static int blob_create(lua_State *L)
 
     tide_bind_set_stream(L, &writer_stream);
     held->held.resource.close = close_writer;
+    held->held.resource.name = "bucket:create";
     held->writer = tide_blob_create(store, bucket, wanted, &err);
     if (!held->writer)
         return tide_push_failure(L, &err);
@@ -323,6 +324,7 @@ static int open_push(lua_State *L, struct tide_op *op)
     held = tide_bind_new(L, sizeof *held, reader_type, resource_gc);
     tide_bind_set_stream(L, &reader_stream);
     held->held.resource.close = close_reader;
+    held->held.resource.name = "bucket:open";
     held->reader = self->reader;
     self->reader = NULL;
     tide_resource_own_by(op->task, &held->held.resource);

@@ -99,6 +99,7 @@ static bool open_state(struct tide_bundle *bundle, struct tide_err *err)
 {
     struct tide_state_config config = {.loop = bundle->config.services->loop,
                                        .timers = bundle->config.services->timers,
+                                       .coverage = bundle->config.services->coverage,
                                        .log = bundle->config.services->log,
                                        .bundle = bundle->config.name,
                                        .directory = bundle->config.directory,
@@ -192,8 +193,10 @@ static void free_declarations(struct tide_bundle *bundle)
 {
     size_t i;
 
-    for (i = 0; i < bundle->route_count; i++)
-        free(bundle->routes[i].spec);
+    for (i = 0; i < bundle->route_count; i++) {
+        free(bundle->routes[i]->spec);
+        free(bundle->routes[i]);
+    }
     for (i = 0; i < bundle->consumer_count; i++) {
         free(bundle->consumers[i]->queue);
         free(bundle->consumers[i]->label);

@@ -45,7 +45,7 @@ struct tide_bundle {
     struct tide_state *state;
     char generation[TIDE_GENERATION_LEN];
     struct tide_router *router;
-    struct route *routes;
+    struct route **routes;
     size_t route_count;
     struct consumer **consumers;
     size_t consumer_count;

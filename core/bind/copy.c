@@ -50,6 +50,7 @@ void tide_bind_push_source(lua_State *L, struct tide_source *source)
 
     tide_bind_set_stream(L, &held_stream);
     held->resource.close = close_held;
+    held->resource.name = "a source of bytes";
     held->source = source;
     tide_resource_own(L, &held->resource);
 }

@@ -64,7 +64,10 @@ static int declare_route(lua_State *L)
         return 3;
     }
     bundle->routes = grow(L, bundle->routes, bundle->route_count, sizeof *bundle->routes);
-    route = &bundle->routes[bundle->route_count];
+    route = calloc(1, sizeof *route);
+    if (!route)
+        return luaL_error(L, "not enough memory");
+    bundle->routes[bundle->route_count] = route;
     route->spec = strdup(spec);
     route->body_limit = (int64_t)luaL_checknumber(L, 2);
     route->limits = check_limits(L, 3);

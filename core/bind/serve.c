@@ -152,7 +152,7 @@ static void on_request(void *arg, struct tide_http_request *http)
     found = tide_router_find(bundle->router, tide_http_request_method(http), tide_http_request_path(http),
                              &match);
     if (found == TIDE_ROUTE_FOUND) {
-        exchange->route = &bundle->routes[match.value];
+        exchange->route = bundle->routes[match.value];
         if (exchange->route->body_limit < 0 || tide_http_request_limit(http, exchange->route->body_limit)) {
             start_task(exchange, &match);
             return;

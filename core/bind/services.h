@@ -18,11 +18,13 @@
 #include "script/budget.h"
 #include "sql/sql.h"
 
+struct tide_coverage;
 struct tide_timers;
 
 struct tide_services {
     uv_loop_t *loop;
-    struct tide_timers *timers; /* those of a spec's bundles, or NULL (loop/timer.h) */
+    struct tide_timers *timers;     /* those of a spec's bundles, or NULL (loop/timer.h) */
+    struct tide_coverage *coverage; /* the lines of them that run, or NULL (script/coverage.h) */
     const struct tide_log *log;
     struct tide_metrics *metrics;
     struct tide_sql_db *sql;

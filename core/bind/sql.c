@@ -215,6 +215,7 @@ static int begin_push(lua_State *L, struct tide_op *op)
         return tide_push_failure(L, &self->err);
     held = tide_bind_new(L, sizeof *held, tx_type, tx_gc);
     held->resource.close = close_tx;
+    held->resource.name = "tide.sql.transaction";
     held->tx = self->tx;
     self->tx = NULL;
     tide_resource_own_by(op->task, &held->resource);

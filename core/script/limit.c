@@ -1,6 +1,7 @@
 /*
  * How a script is stopped in the middle of what it does: a hook before its next instruction, which raises an
- * error. It stays until the turn is over, so that no pcall in a loop keeps the script going.
+ * error. It stays until the turn is over, so that no pcall in a loop keeps the script going. The same hook
+ * notes the lines that run, for the coverage of specs.
  *
  * Compiled code has no hooks. But LuaJIT's own profiler can reach it: a state that was told to be profiled by
  * lines compiles each line with a look at a flag, which costs nothing that could be measured, and leaves
@@ -43,7 +44,7 @@ static bool find_handler(lua_State *L, lua_Debug *at, char *place, size_t size)
 
 /* Where the script is, behind the engine's own functions that it may have called; or else where its handler
  * begins, since `return f()` leaves nothing of it on the stack. */
-static void find_place(lua_State *L, char *place, size_t size)
+void tide_script_place(lua_State *L, char *place, size_t size)
 {
     lua_Debug at;
 
@@ -70,7 +71,7 @@ static void raise_late(lua_State *L, lua_Debug *where)
         (strncmp(where->source, "=tide/", 6) == 0 && state->late <= SPARED_TICKS))
         return;
     if (!state->place[0])
-        find_place(L, state->place, sizeof state->place);
+        tide_script_place(L, state->place, sizeof state->place);
     lua_pushfstring(L, "%s%s", state->place, state->place[0] ? ": " : "");
     if (turn->task)
         lua_pushfstring(L,
@@ -90,14 +91,24 @@ static void raise_full(lua_State *L)
 {
     char place[sizeof tide_state_of(L)->place] = "";
 
-    find_place(L, place, sizeof place);
+    tide_script_place(L, place, sizeof place);
     luaL_error(L, "%s%snot enough memory", place, place[0] ? ": " : "");
+}
+
+static void count_line(lua_State *L, lua_Debug *where)
+{
+    if (lua_getinfo(L, "Sl", where) && where->source[0] == '@')
+        tide_coverage_hit(tide_state_of(L)->config.coverage, where->source + 1, where->currentline);
 }
 
 static void on_hook(lua_State *L, lua_Debug *where)
 {
     struct tide_state *state = tide_state_of(L);
 
+    if (where->event == LUA_HOOKLINE) {
+        count_line(L, where);
+        return;
+    }
     if (state->alarm && !tide_script_make_room(state))
         raise_full(L);
     if (state->late)
@@ -106,10 +117,16 @@ static void on_hook(lua_State *L, lua_Debug *where)
 
 void tide_script_set_hook(struct tide_state *state)
 {
-    if (state->alarm || state->late)
-        lua_sethook(state->L, on_hook, LUA_MASKCOUNT, 1);
-    else
-        lua_sethook(state->L, NULL, 0, 0);
+    int mask =
+        (state->alarm || state->late ? LUA_MASKCOUNT : 0) | (state->config.coverage ? LUA_MASKLINE : 0);
+
+    lua_sethook(state->L, mask ? on_hook : NULL, mask, 1);
+}
+
+void tide_script_cover(struct tide_state *state)
+{
+    luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    tide_script_set_hook(state);
 }
 
 /* ---- compiled code ---- */
@@ -169,7 +186,7 @@ void tide_script_give_up(struct tide_state *state)
 
     alarm(WORDS_S);
     if (!state->place[0])
-        find_place(task ? task->co : state->L, state->place, sizeof state->place);
+        tide_script_place(task ? task->co : state->L, state->place, sizeof state->place);
     tide_log_event(
         config->log, TIDE_LOG_ERROR, "a script can't be stopped: its process ends",
         tide_log_str("bundle", config->bundle),

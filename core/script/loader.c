@@ -59,6 +59,14 @@ static int read_file(lua_State *L)
     return content ? read_content(L, content, path) : read_disk(L, path);
 }
 
+/* cover(path, line): the line has code */
+static int cover(lua_State *L)
+{
+    tide_coverage_add(tide_state_of(L)->config.coverage, luaL_checkstring(L, 1),
+                      (int)luaL_checkinteger(L, 2));
+    return 0;
+}
+
 void tide_script_setup_loader(struct tide_state *state)
 {
     lua_State *L = state->L;
@@ -66,6 +74,10 @@ void tide_script_setup_loader(struct tide_state *state)
     tide_state_native(state, L);
     lua_pushcfunction(L, read_file);
     lua_setfield(L, -2, "read_file");
+    if (state->config.coverage) {
+        lua_pushcfunction(L, cover);
+        lua_setfield(L, -2, "cover");
+    }
     lua_pushstring(L, state->config.bundle);
     lua_setfield(L, -2, "bundle");
     lua_pushstring(L, state->config.directory);

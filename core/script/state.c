@@ -198,6 +198,8 @@ static bool prepare(struct tide_state *state, struct tide_err *err)
     if (!tide_state_require_trusted(state, "sandbox", err))
         return false;
     lua_pop(state->L, 1);
+    if (state->config.coverage)
+        tide_script_cover(state);
     return true;
 }
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "script/budget.h"
 #include "script/content.h"
+#include "script/coverage.h"
 #include "script/embedded.h"
 
 struct tide_state;
@@ -24,6 +25,7 @@ struct tide_state_config {
     uv_loop_t *loop;
     struct tide_timers *timers; /* those of a spec's bundles, or NULL (loop/timer.h) */
     const struct tide_log *log;
+    struct tide_coverage *coverage;     /* of specs (script/coverage.h), or NULL */
     const char *bundle;                 /* "gateway" */
     const char *directory;              /* of the bundle: init.lua, its modules, templates */
     const char *library;                /* shared modules (scripts/lib), or NULL */

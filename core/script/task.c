@@ -42,7 +42,36 @@ void tide_task_push_thread(const struct tide_task *task, lua_State *L)
     lua_rawgeti(L, LUA_REGISTRYINDEX, task->co_ref);
 }
 
+void tide_task_place(const struct tide_task *task, char text[TIDE_PLACE])
+{
+    text[0] = '\0';
+    tide_script_place(task->co, text, TIDE_PLACE);
+}
+
 /* ---- resources ---- */
+
+/* A spec, which nobody confines, wants to know it. */
+static void note_place(lua_State *L, const struct tide_task *task, struct tide_resource *resource)
+{
+    char text[TIDE_PLACE];
+
+    resource->where = NULL;
+    if (task->state->config.sandbox)
+        return;
+    text[0] = '\0';
+    tide_script_place(L, text, TIDE_PLACE);
+    resource->where = strdup(text);
+}
+
+static void own(lua_State *L, struct tide_task *task, struct tide_resource *resource)
+{
+    note_place(L, task, resource);
+    resource->next = task->resources;
+    resource->prev = &task->resources;
+    if (resource->next)
+        resource->next->prev = &resource->next;
+    task->resources = resource;
+}
 
 void tide_resource_own(lua_State *L, struct tide_resource *resource)
 {
@@ -50,16 +79,12 @@ void tide_resource_own(lua_State *L, struct tide_resource *resource)
 
     resource->prev = NULL;
     if (task)
-        tide_resource_own_by(task, resource);
+        own(L, task, resource);
 }
 
 void tide_resource_own_by(struct tide_task *task, struct tide_resource *resource)
 {
-    resource->next = task->resources;
-    resource->prev = &task->resources;
-    if (resource->next)
-        resource->next->prev = &resource->next;
-    task->resources = resource;
+    own(task->co, task, resource);
 }
 
 void tide_resource_disown(struct tide_resource *resource)
@@ -70,6 +95,15 @@ void tide_resource_disown(struct tide_resource *resource)
     if (resource->next)
         resource->next->prev = resource->prev;
     resource->prev = NULL;
+    free(resource->where);
+    resource->where = NULL;
+}
+
+void tide_task_each_resource(const struct tide_task *task,
+                             void (*each)(void *arg, const struct tide_resource *resource), void *arg)
+{
+    for (const struct tide_resource *resource = task->resources; resource; resource = resource->next)
+        each(arg, resource);
 }
 
 static void close_resources(struct tide_task *task)

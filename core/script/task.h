@@ -51,6 +51,10 @@ void *tide_task_arg(const struct tide_task *task); /* as given to tide_task_star
 const char *tide_task_label(const struct tide_task *task);
 /* What it waits for, as tide_op_type.name ("tide.sleep"); NULL while it runs. */
 const char *tide_task_waits_for(const struct tide_task *task);
+/* "file:line" of the script at which it waits, in a buffer of TIDE_PLACE bytes; "" when none is on its stack.
+ */
+#define TIDE_PLACE 256
+void tide_task_place(const struct tide_task *task, char text[TIDE_PLACE]);
 const char *tide_task_traceback(const struct tide_task *task);          /* "" when it did not raise */
 void tide_task_push_thread(const struct tide_task *task, lua_State *L); /* its coroutine, as a value on L */
 
@@ -61,6 +65,8 @@ void tide_task_push_thread(const struct tide_task *task, lua_State *L); /* its c
  */
 struct tide_resource {
     void (*close)(struct tide_resource *resource);
+    const char *name; /* of the call that gave it, for specs: "bucket:open" */
+    char *where;      /* "file:line" of that call; ours, NULL outside of specs */
     struct tide_resource *next, **prev;
 };
 void tide_resource_own(
@@ -68,5 +74,9 @@ void tide_resource_own(
 void tide_resource_own_by(struct tide_task *task,
                           struct tide_resource *resource); /* from an op's push: its task */
 void tide_resource_disown(struct tide_resource *resource); /* idempotent */
+
+/* Calls each(arg, resource) for what the task has open; it must not change that. */
+void tide_task_each_resource(const struct tide_task *task,
+                             void (*each)(void *arg, const struct tide_resource *resource), void *arg);
 
 #endif

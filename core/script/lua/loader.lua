@@ -58,6 +58,9 @@ local function compile(source, path)
       inspect.chunk(chunk, function(...) note_at(path, ...) end)
     end
     chunks[path] = #findings == before and chunk
+    if chunks[path] and native.cover then
+      load "coverage"(chunk, source, path)
+    end
   end
   return chunks[path] or nil
 end
