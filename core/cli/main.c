@@ -36,6 +36,10 @@ static const struct tide_option test_options[] = {
     {"tag", 't', "TAG", "only tests with #TAG in their names (may be repeated)"},
     {"exclude-tag", 0, "TAG", "no tests with #TAG in their names (may be repeated)"},
     {"timeout", 0, "DURATION", "for one test; the run ends when it is over (2m)"},
+    {"junit", 0, "FILE", "write the results as JUnit's XML, too"},
+    {"watch", 0, NULL, "stay, and run again the specs that an edit touches, of themselves or of a bundle"},
+    {"coverage", 0, NULL, "tell which lines of the bundles did not run (slower)"},
+    {"lcov", 0, "FILE", "write the coverage in LCOV's format, too"},
     {"sql", 0, "URL", "a database server: each file gets a database of its own there"},
     {"queue", 0, "URL", "a broker: the queues of each file have a prefix of their own"},
     {"blob", 0, "URL", "a MongoDB server: each file gets a database of its own there"},
@@ -88,11 +92,12 @@ static const struct tide_command commands[] = {
      tide_cli_status},
     {"migrate", "", 0, 0, "apply the bundles' schema files that the database has not had yet", NULL,
      migrate_options, tide_settings_options, tide_cli_migrate},
-    {"test", "[FILE|DIRECTORY|BUNDLE|PLUGIN]...", 0, 1000,
+    {"test", "[FILE[:LINE]|DIRECTORY|BUNDLE|PLUGIN]...", 0, 1000,
      "run specs (busted) inside the engine, on fresh backends",
      "Without a word: all files *_spec.lua in spec/ and in the directory spec of each bundle and listed "
      "plugin.\n"
      "Prints TAP.\n"
+     "FILE:LINE is the test around that line, or all of the `describe` that begins there.\n"
      "In a spec, tide.spec.bundle \"NAME\" runs a bundle; what waits just works in `it`.\n"
      "The backends are the embedded ones, whatever the settings say; the options name servers instead.\n",
      test_options, tide_settings_options, tide_cli_test},

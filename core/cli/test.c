@@ -1,133 +1,26 @@
-/* tidemill test: finds the specs and runs each file (spec/spec.h). */
-#include <fts.h>
+/* tidemill test: runs spec files (spec/spec.h), and says how they went. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/unit.h"
 #include "cli/command.h"
+#include "cli/coverage.h"
+#include "cli/spec_files.h"
+#include "cli/test_watch.h"
 #include "engine/gate.h"
 #include "spec/spec.h"
 
-#define SUFFIX "_spec.lua"
 #define TIMEOUT_MS 120000
 #define GATE_NICE 10
+#define MAX_JUNIT (64 << 20) /* bytes */
 
-/* ---- which files ---- */
-
-struct files {
-    char **paths;
-    size_t count;
-};
-
-static bool add_file(struct files *files, const char *path)
-{
-    char **grown = realloc(files->paths, (files->count + 1) * sizeof *grown);
-
-    if (!grown)
-        return false;
-    files->paths = grown;
-    files->paths[files->count] = strdup(path);
-    return files->paths[files->count++] != NULL;
-}
-
-static void release_files(struct files *files)
-{
-    for (size_t i = 0; i < files->count; i++)
-        free(files->paths[i]);
-    free(files->paths);
-}
-
-static bool is_spec(const char *name)
-{
-    size_t len = strlen(name), suffix = strlen(SUFFIX);
-
-    return len > suffix && strcmp(name + len - suffix, SUFFIX) == 0;
-}
-
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-    return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-static void add_tree(struct files *files, const char *directory)
-{
-    char *paths[] = {(char *)directory, NULL};
-    FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
-    FTSENT *entry;
-
-    while (tree && (entry = fts_read(tree))) {
-        if (entry->fts_level > 0 && entry->fts_name[0] == '.')
-            fts_set(tree, entry, FTS_SKIP);
-        else if (entry->fts_info == FTS_F && is_spec(entry->fts_name))
-            add_file(files, entry->fts_path);
-    }
-    if (tree)
-        fts_close(tree);
-}
-
-static void add_bundle(struct files *files, const struct tide_settings_bundle *bundle)
-{
-    char path[1024];
-
-    if (snprintf(path, sizeof path, "%s/spec", bundle->directory) < (int)sizeof path &&
-        access(path, F_OK) == 0)
-        add_tree(files, path);
-}
-
-/* The specs of one plugin of the settings, or of all when name is NULL. False: there is no such plugin. */
-static bool add_plugins(struct files *files, const struct tide_settings *settings, const char *name)
-{
-    char path[1024];
-    bool found = false;
-
-    for (const char *at = settings->plugins ? settings->plugins : "", *end; *at; at = *end ? end + 1 : end) {
-        end = at + strcspn(at, ":");
-        snprintf(path, sizeof path, "%.*s", (int)(end - at), at);
-        if (name && strcmp(strrchr(path, '/') + 1, name) != 0)
-            continue;
-        found = true;
-        strncat(path, "/spec", sizeof path - strlen(path) - 1);
-        if (access(path, F_OK) == 0)
-            add_tree(files, path);
-    }
-    return found;
-}
-
-/* A file, a directory, or the name of a bundle or a plugin. */
-static bool add_word(struct files *files, const struct tide_settings *settings, const char *word)
-{
-    const struct tide_settings_bundle *bundle = tide_settings_bundle(settings, word);
-    struct stat st;
-
-    if (bundle)
-        add_bundle(files, bundle);
-    else if (add_plugins(files, settings, word))
-        return true;
-    else if (stat(word, &st) != 0)
-        return false;
-    else if (S_ISDIR(st.st_mode))
-        add_tree(files, word);
-    else
-        return add_file(files, word);
-    return true;
-}
-
-static void add_all(struct files *files, const struct tide_settings *settings)
-{
-    for (size_t i = 0; i < settings->bundle_count; i++)
-        add_bundle(files, &settings->bundles[i]);
-    add_plugins(files, settings, NULL);
-    if (access("spec", F_OK) == 0)
-        add_tree(files, "spec");
-}
-
-/* ---- the run ---- */
+/* ---- the options ---- */
 
 static void put_list(struct tide_buf *json, const struct tide_cli *cli, const char *name, const char *option)
 {
@@ -160,15 +53,64 @@ static void put_options(struct tide_buf *json, const struct tide_cli *cli)
     tide_buf_printf(json, "\"color\":%s}", isatty(STDOUT_FILENO) && !getenv("NO_COLOR") ? "true" : "false");
 }
 
-static int run_files(const struct tide_spec_config *config, const struct files *files)
+/* ---- what is told beside the tests ---- */
+
+struct outputs {
+    const char *junit, *lcov; /* paths; NULL: not wanted */
+    struct tide_buf suites;
+    struct tide_coverage *coverage; /* NULL: not wanted */
+};
+
+static void open_outputs(struct outputs *outputs, const struct tide_cli *cli)
+{
+    *outputs = (struct outputs){.junit = tide_cli_value(cli, "junit"), .lcov = tide_cli_value(cli, "lcov")};
+    tide_buf_init(&outputs->suites, MAX_JUNIT);
+    if (outputs->lcov || tide_cli_value(cli, "coverage"))
+        outputs->coverage = tide_coverage_new();
+}
+
+static bool write_junit(const struct outputs *outputs, struct tide_err *err)
+{
+    FILE *file = fopen(outputs->junit, "we");
+
+    if (!file)
+        return tide_err_errno(err, errno, outputs->junit);
+    fprintf(file, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n%s</testsuites>\n",
+            outputs->suites.data ? outputs->suites.data : "");
+    return fclose(file) == 0 || tide_err_errno(err, errno, outputs->junit);
+}
+
+/* `code` is the run's; the result that of the command. */
+static int write_outputs(const struct outputs *outputs, int code)
+{
+    struct tide_err err;
+
+    if (outputs->coverage)
+        tide_coverage_print(outputs->coverage);
+    if (outputs->junit && !write_junit(outputs, &err))
+        code = tide_cli_fail("--junit: %s", err.message);
+    if (outputs->lcov && !tide_coverage_write(outputs->coverage, outputs->lcov, &err))
+        code = tide_cli_fail("--lcov: %s", err.message);
+    return code;
+}
+
+static void close_outputs(struct outputs *outputs)
+{
+    tide_buf_release(&outputs->suites);
+    tide_coverage_free(outputs->coverage);
+}
+
+/* ---- the run ---- */
+
+static int run_files(const struct tide_spec_config *config, const struct tide_spec_files *files)
 {
     struct tide_spec_counts counts = {0};
     struct tide_err err;
 
     puts("TAP version 13");
     for (size_t i = 0; i < files->count; i++)
-        if (!tide_spec_run(config, files->paths[i], &counts, &err))
-            return tide_cli_fail("%s: %s", files->paths[i], err.message);
+        if (!tide_spec_run(config, files->list[i].path, files->list[i].line, &counts, &err))
+            return tide_cli_fail("%s: %s", files->list[i].path, err.message);
     printf("1..%u\n# %u passed, %u failed", counts.passed + counts.failed + counts.skipped, counts.passed,
            counts.failed);
     printf(counts.skipped ? ", %u skipped\n" : "\n", counts.skipped);
@@ -178,53 +120,64 @@ static int run_files(const struct tide_spec_config *config, const struct files *
     return counts.failed ? TIDE_EXIT_FAILED : TIDE_EXIT_GOOD;
 }
 
-static int test(const struct tide_cli *cli, const struct tide_settings *settings, struct files *files)
+static int run_once(const struct tide_cli *cli, struct tide_spec_config *config,
+                    const struct tide_spec_files *files)
+{
+    struct outputs outputs;
+    struct tide_buf options;
+    int code;
+
+    tide_buf_init(&options, 1 << 16);
+    put_options(&options, cli);
+    config->options_json = options.data;
+    open_outputs(&outputs, cli);
+    config->junit = outputs.junit ? &outputs.suites : NULL;
+    config->coverage = outputs.coverage;
+    code = write_outputs(&outputs, run_files(config, files));
+    close_outputs(&outputs);
+    tide_buf_release(&options);
+    return code;
+}
+
+static int test(const struct tide_cli *cli, const struct tide_settings *settings,
+                struct tide_spec_files *files)
 {
     const char *timeout = tide_cli_value(cli, "timeout");
-    int64_t timeout_ms = TIMEOUT_MS;
-    struct tide_buf options;
+    struct tide_spec_config config = {.settings = settings,
+                                      .backends = {.sql = tide_cli_value(cli, "sql"),
+                                                   .queue = tide_cli_value(cli, "queue"),
+                                                   .blob = tide_cli_value(cli, "blob"),
+                                                   .mail = tide_cli_value(cli, "mail")},
+                                      .timeout_ms = TIMEOUT_MS,
+                                      .keep = tide_cli_value(cli, "keep") != NULL};
+    const char *wrong;
     struct tide_err err;
-    int code;
 
     if (!tide_cli_value(cli, "mail") != !tide_cli_value(cli, "maildir"))
         return tide_cli_usage(cli,
                               "--mail and --maildir go together: where mail is sent, and where it arrives");
-    for (int i = 0; i < cli->argc; i++)
-        if (!add_word(files, settings, cli->argv[i]))
-            return tide_cli_usage(cli, "'%s' is no file, no directory, no bundle and no listed plugin",
-                                  cli->argv[i]);
-    if (cli->argc == 0)
-        add_all(files, settings);
-    if (files->count == 0)
-        return tide_cli_fail("no specs: they are files named *" SUFFIX
-                             " in spec/ or in the directory spec of a bundle");
-    if (timeout && !tide_unit_duration(timeout, &timeout_ms, &err))
+    if (timeout && !tide_unit_duration(timeout, &config.timeout_ms, &err))
         return tide_cli_usage(cli, "--timeout: %s", err.message);
-    tide_buf_init(&options, 1 << 16);
-    put_options(&options, cli);
-    code = run_files(&(struct tide_spec_config){.settings = settings,
-                                                .backends = {.sql = tide_cli_value(cli, "sql"),
-                                                             .queue = tide_cli_value(cli, "queue"),
-                                                             .blob = tide_cli_value(cli, "blob"),
-                                                             .mail = tide_cli_value(cli, "mail")},
-                                                .options_json = options.data,
-                                                .timeout_ms = timeout_ms,
-                                                .keep = tide_cli_value(cli, "keep") != NULL},
-                     files);
-    tide_buf_release(&options);
-    return code;
+    wrong = tide_spec_files_choose(files, settings, cli->argv, cli->argc);
+    if (wrong)
+        return tide_cli_usage(cli, "'%s' is no file, no directory, no bundle and no listed plugin", wrong);
+    if (files->count == 0)
+        return tide_cli_fail("no specs: they are files named *" TIDE_SPEC_SUFFIX
+                             " in spec/ or in the directory spec of a bundle");
+    return tide_cli_value(cli, "watch") ? tide_test_watch(cli, &config, run_once)
+                                        : run_once(cli, &config, files);
 }
 
 int tide_cli_test(struct tide_cli *cli)
 {
     struct tide_settings settings;
-    struct files files = {0};
+    struct tide_spec_files files = {0};
     int code;
 
     if (!tide_cli_settings(cli, &settings))
         return TIDE_EXIT_FAILED;
     code = test(cli, &settings, &files);
-    release_files(&files);
+    tide_spec_files_release(&files);
     tide_settings_release(&settings);
     return code;
 }
@@ -234,10 +187,10 @@ int tide_cli_test(struct tide_cli *cli)
 static int gate(const struct tide_settings *settings, const struct tide_settings_bundle *bundle,
                 const struct tide_content *content)
 {
-    struct files files = {0};
+    struct tide_spec_files files = {0};
     int code = TIDE_EXIT_GOOD;
 
-    add_bundle(&files, bundle);
+    tide_spec_files_choose(&files, settings, &bundle->name, 1);
     if (files.count > 0)
         code = run_files(&(struct tide_spec_config){.settings = settings,
                                                     .options_json = "{\"color\":false}",
@@ -245,7 +198,7 @@ static int gate(const struct tide_settings *settings, const struct tide_settings
                                                     .bundle = bundle->name,
                                                     .content = content},
                          &files);
-    release_files(&files);
+    tide_spec_files_release(&files);
     return code;
 }
 

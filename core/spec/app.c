@@ -77,6 +77,10 @@ static bool load(struct app *app, struct tide_settings_bundle *bundle, struct ti
 
     if (!migrate(run, bundle->name, bundle->directory, report))
         return false;
+    /* What the spec has written itself is no file that could be covered. */
+    run->services.coverage = strncmp(bundle->directory, run->directory, strlen(run->directory)) == 0
+                                 ? NULL
+                                 : run->config->coverage;
     if (is_given(run, bundle) && !(content = copy_content(run->config->content, &err))) {
         tide_buf_puts(report, err.message);
         return false;
@@ -96,10 +100,14 @@ static void app_free(struct app *app)
 {
     struct app **at = &app->run->apps;
 
-    while (*at != app)
+    while (*at && *at != app)
         at = &(*at)->next;
-    *at = app->next;
-    tide_bundle_free(app->bundle);
+    if (*at) {
+        *at = app->next;
+        tide_bundle_free(app->bundle);
+    } else {
+        app->run->upstream = NULL;
+    }
     free(app->due_ms);
     if (app->listen_fd >= 0)
         close(app->listen_fd);
@@ -135,6 +143,8 @@ void tide_spec_close_apps(struct run *run)
         next = app->next;
         app_close(app);
     }
+    if (run->upstream)
+        app_close(run->upstream);
 }
 
 /* ---- for lua/app.lua ---- */
@@ -173,6 +183,24 @@ static int spec_open(lua_State *L)
     }
     tide_buf_release(&report);
     return 2;
+}
+
+/* spec_serve(): the port at which the routes of the spec's own state are served */
+static int spec_serve(lua_State *L)
+{
+    struct run *run = tide_spec_run_of(L);
+    struct tide_err err;
+
+    if (!run->upstream) {
+        run->upstream = calloc(1, sizeof *run->upstream);
+        if (!run->upstream)
+            return luaL_error(L, "not enough memory");
+        *run->upstream = (struct app){.run = run, .bundle = run->spec, .listen_fd = -1};
+    }
+    if (!run->upstream->server && !listen_and_serve(run->upstream, &err))
+        return luaL_error(L, "%s", err.message);
+    lua_pushinteger(L, run->upstream->port);
+    return 1;
 }
 
 static int close_push(lua_State *L, struct tide_op *op)
@@ -322,11 +350,14 @@ static int spec_consumes(lua_State *L)
 /* spec_find(name): directory and settings (JSON) of a bundle of the settings; nil */
 static int spec_find(lua_State *L)
 {
+    const struct tide_spec_config *config = tide_spec_run_of(L)->config;
     const struct tide_settings_bundle *bundle =
-        tide_settings_bundle(&tide_spec_run_of(L)->settings, luaL_checkstring(L, 1));
+        tide_settings_bundle(config->settings, luaL_checkstring(L, 1));
 
     if (!bundle)
         return 0;
+    if (config->on_use)
+        config->on_use(config->arg, bundle);
     lua_pushstring(L, bundle->directory);
     lua_pushstring(L, bundle->settings_json ? bundle->settings_json : "{}");
     return 2;
@@ -335,11 +366,17 @@ static int spec_find(lua_State *L)
 void tide_spec_app_functions(lua_State *L, struct run *run)
 {
     static const luaL_Reg functions[] = {
-        {"spec_open", spec_open},           {"spec_consumes", spec_consumes},
-        {"spec_close", spec_close},         {"spec_call", spec_call},
-        {"spec_in_flight", spec_in_flight}, {"spec_find", spec_find},
-        {"spec_start", spec_start},         {"spec_connect", spec_connect},
-        {"spec_hang_up", spec_hang_up},     {NULL, NULL},
+        {"spec_open", spec_open},
+        {"spec_consumes", spec_consumes},
+        {"spec_close", spec_close},
+        {"spec_serve", spec_serve},
+        {"spec_call", spec_call},
+        {"spec_in_flight", spec_in_flight},
+        {"spec_find", spec_find},
+        {"spec_start", spec_start},
+        {"spec_connect", spec_connect},
+        {"spec_hang_up", spec_hang_up},
+        {NULL, NULL},
     };
 
     tide_spec_register(L, run, functions);

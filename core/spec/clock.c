@@ -90,7 +90,7 @@ static int spec_busy(lua_State *L)
 {
     const struct run *run = tide_spec_run_of(L);
     struct rest rest = {0};
-    size_t asked = 0;
+    size_t asked = tide_bundle_in_flight(run->spec);
 
     if (tide_timers_next(&run->timers) == 0) {
         lua_pushliteral(L, "a timer");

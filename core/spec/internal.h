@@ -33,6 +33,7 @@ struct run {
     struct tide_services services;
     struct tide_bundle *spec; /* the state in which busted runs */
     struct app *apps;
+    struct app *upstream; /* the routes of `spec`: tide.spec.upstream; or NULL */
     struct tide_spec_counts *counts;
     struct tide_watchdog *watchdog;
     struct tide_timers timers; /* of the bundles and the spec */
@@ -51,6 +52,7 @@ void tide_spec_backends_release(struct run *run);
 /* Each puts its functions into the table on top of the stack. */
 void tide_spec_app_functions(lua_State *L, struct run *run);
 void tide_spec_clock_functions(lua_State *L, struct run *run);
+void tide_spec_leak_functions(lua_State *L, struct run *run);
 void tide_spec_look_functions(lua_State *L, struct run *run);
 
 struct app *

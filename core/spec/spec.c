@@ -133,6 +133,7 @@ static bool load_spec(struct run *run, struct tide_err *err)
     tide_state_native(state, L);
     tide_spec_app_functions(L, run);
     tide_spec_clock_functions(L, run);
+    tide_spec_leak_functions(L, run);
     tide_spec_look_functions(L, run);
     lua_pop(L, 1);
     tide_state_add_trusted(state, core_spec_lua);
@@ -147,11 +148,13 @@ static void on_end(void *arg, struct tide_task *task, enum tide_task_end end, lu
     struct run *run = arg;
 
     run->over = true;
-    if (end == TIDE_TASK_RETURNED && nresults == 3) {
+    if (end == TIDE_TASK_RETURNED && nresults == 4) {
         run->good = true;
-        run->counts->passed = (unsigned)lua_tointeger(L, -3);
-        run->counts->failed = (unsigned)lua_tointeger(L, -2);
-        run->counts->skipped = (unsigned)lua_tointeger(L, -1);
+        run->counts->passed = (unsigned)lua_tointeger(L, -4);
+        run->counts->failed = (unsigned)lua_tointeger(L, -3);
+        run->counts->skipped = (unsigned)lua_tointeger(L, -2);
+        if (run->config->junit)
+            tide_buf_puts(run->config->junit, lua_tostring(L, -1));
     } else if (end == TIDE_TASK_RAISED) {
         fprintf(stderr, "%s\n%s\n", lua_tostring(L, -1), tide_task_traceback(task));
     } else if (err) {
@@ -159,45 +162,68 @@ static void on_end(void *arg, struct tide_task *task, enum tide_task_end end, lu
     }
 }
 
+static void put_xml(struct tide_buf *xml, const char *text)
+{
+    for (; *text; text++)
+        if (strchr("&<>\"", *text))
+            tide_buf_printf(xml, "&#%d;", *text);
+        else
+            tide_buf_printf(xml, "%c", *text);
+}
+
+static void fail_element(struct tide_buf *xml, const char *file, const char *what)
+{
+    tide_buf_puts(xml, "  <testsuite name=\"");
+    put_xml(xml, file);
+    tide_buf_puts(xml, "\" tests=\"1\" failures=\"1\">\n    <testcase name=\"");
+    put_xml(xml, file);
+    tide_buf_printf(xml, "\"><failure message=\"%s\"/></testcase>\n  </testsuite>\n", what);
+}
+
 static void fail_line(struct run *run, const char *file, const char *what)
 {
     struct tide_spec_counts *counts = run->counts;
 
     counts->failed++;
+    if (run->config->junit)
+        fail_element(run->config->junit, file, what);
     printf("not ok %u - %s %s\n", counts->passed + counts->failed + counts->skipped, file, what);
 }
 
-static void execute(struct run *run, const char *file)
+static void execute(struct run *run, const char *file, int line)
 {
     struct tide_state *state = tide_bundle_state(run->spec);
     lua_State *L = tide_state_main(state);
 
     lua_pushstring(L, file);
+    lua_pushinteger(L, line);
     lua_pushstring(L, run->directory);
     lua_pushstring(L, run->config->options_json);
     lua_pushinteger(L, (lua_Integer)run->counts->passed);
     lua_pushinteger(L, (lua_Integer)run->counts->failed);
     lua_pushinteger(L, (lua_Integer)run->counts->skipped);
-    tide_task_start(state, 6, file, (struct tide_task_limits){0}, on_end, run);
+    tide_task_start(state, 7, file, (struct tide_task_limits){0}, on_end, run);
     while (!run->over)
         uv_run(&run->loop, UV_RUN_ONCE);
     tide_spec_close_apps(run);
-    while (run->apps)
+    while (run->apps || run->upstream)
         uv_run(&run->loop, UV_RUN_ONCE);
     if (tide_state_pending(state) > 0)
         fail_line(run, file, "leaves operations pending");
 }
 
-bool tide_spec_run(const struct tide_spec_config *config, const char *file, struct tide_spec_counts *counts,
-                   struct tide_err *err)
+bool tide_spec_run(const struct tide_spec_config *config, const char *file, int line,
+                   struct tide_spec_counts *counts, struct tide_err *err)
 {
     struct run run = {.config = config, .counts = counts, .log = {.fd = -1}};
     bool ok;
 
+    if (config->on_file)
+        config->on_file(config->arg, file);
     uv_loop_init(&run.loop);
     ok = open_run(&run, err) && load_spec(&run, err);
     if (ok) {
-        execute(&run, file);
+        execute(&run, file, line);
         if (!run.good)
             fail_line(&run, file, "could not be run to its end");
     }

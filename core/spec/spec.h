@@ -26,6 +26,12 @@ struct tide_spec_config {
     int64_t timeout_ms;       /* for one test; over it the process ends with status 1 */
     const char *bundle;       /* this one of the settings is loaded from `content`; NULL: all from the disk */
     const struct tide_content *content;
+    struct tide_coverage *coverage; /* gets the lines of the bundles that run; NULL: not wanted */
+    struct tide_buf *junit; /* gets an element <testsuite> of JUnit's XML for each file; NULL: not wanted */
+    /* Told each file before it runs, and each bundle of the settings that it opens; NULL: nobody asks. */
+    void (*on_file)(void *arg, const char *path);
+    void (*on_use)(void *arg, const struct tide_settings_bundle *bundle);
+    void *arg;
     bool keep; /* leaves the temporary directory and names it */
 };
 
@@ -33,9 +39,10 @@ struct tide_spec_counts {
     unsigned passed, failed, skipped;
 };
 
-/* Runs one file; adds to `counts` (which also number the lines of output) and prints a line a test (TAP).
- * What is left open or waits at the end is a failure. False: it could not be run at all. */
-TIDE_WARN_UNUSED bool tide_spec_run(const struct tide_spec_config *config, const char *file,
+/* Runs one file, or of that the test at a line (0: all); adds to `counts` (which also number the lines of
+ * output) and prints a line a test (TAP). What is left open or waits at the end is a failure. False: it could
+ * not be run at all. */
+TIDE_WARN_UNUSED bool tide_spec_run(const struct tide_spec_config *config, const char *file, int line,
                                     struct tide_spec_counts *counts, struct tide_err *err);
 
 #endif

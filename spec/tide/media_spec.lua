@@ -20,7 +20,24 @@ describe("tide.media", function()
     tone = app:put("box", { bytes = tide.spec.wav(3) }, { name = "tone.wav" })
   end)
 
-  local function open(id) return assert(box:open(id)) end
+  -- Handles that a test need not close itself.
+  local handles = {}
+  local function open(id)
+    local file = assert(box:open(id))
+    handles[#handles + 1] = file
+    return file
+  end
+  local function create(...)
+    local file = assert(box:create(...))
+    handles[#handles + 1] = { close = function() file:drop() end }
+    return file
+  end
+  after_each(function()
+    for i, handle in ipairs(handles) do
+      handle:close()
+      handles[i] = nil
+    end
+  end)
   local function clip(name) return open(app:put("box", { path = clips .. "/" .. name })) end
   local function long() return open(app:put("box", { bytes = tide.spec.wav(360) })) end -- takes most of a second
 
@@ -35,7 +52,7 @@ describe("tide.media", function()
 
   describe("transcode", function()
     it("writes the sound of a video as an MP3", function()
-      local mp3 = box:create { name = "clip.mp3" }
+      local mp3 = create { name = "clip.mp3" }
       local result = assert(media.transcode(clip "clip-7s.mp4", mp3))
       assert.same({ "mov", "aac", 44100, 2 }, { result.container, result.codec, result.sample_rate, result.channels })
       assert.near(7, result.duration, 0.1)
@@ -47,7 +64,7 @@ describe("tide.media", function()
     end)
 
     it("does as its options say #embedded", function()
-      local mp3 = box:create()
+      local mp3 = create()
       local result = assert(media.transcode(open(tone), mp3, { quality = "64k", channels = 1, sample_rate = 22050, title = "Ein Ton ♪" }))
       assert.same({ 22050, 1 }, { result.sample_rate, result.channels })
       assert.near(3 * 64000 / 8, result.bytes, 2000)
@@ -58,7 +75,7 @@ describe("tide.media", function()
 
     it("tells how far it is, and waits for who is told", function()
       local percents, told, busy = {}, 0, false
-      assert(media.transcode(long(), box:create(), { on_progress = function(percent)
+      assert(media.transcode(long(), create(), { on_progress = function(percent)
         assert.is_false(busy)
         busy = true
         percents[#percents + 1] = percent
@@ -73,12 +90,12 @@ describe("tide.media", function()
     end)
 
     it("goes on when on_progress raises", function()
-      assert(media.transcode(long(), box:create(), { on_progress = function() error "oops" end }))
+      assert(media.transcode(long(), create(), { on_progress = function() error "oops" end }))
     end)
   end)
 
   it("names a wrong argument, and who gave it", function()
-    local _, why = pcall(function() return (media.transcode(open(tone), box:create(), { quality = "V11" })) end)
+    local _, why = pcall(function() return (media.transcode(open(tone), create(), { quality = "V11" })) end)
     assert.matches("media_spec.lua:%d+: tide.media.transcode: 'quality' must be a quality: .*, not \"V11\"", why)
     _, why = pcall(function() return (media.probe(tone)) end)
     assert.matches("media_spec.lua:%d+: tide.media.probe: 'file' must be an open file", why)
@@ -92,7 +109,7 @@ describe("tide.media", function()
 
   describe("fails with", function()
     local function fails(code, retryable, file, options)
-      local result, err = media.transcode(file, box:create(), options)
+      local result, err = media.transcode(file, create(), options)
       assert.is_nil(result)
       assert.same({ code, retryable }, { err.code, err.retryable })
       return err.message
@@ -119,7 +136,7 @@ describe("tide.media", function()
     end)
 
     it("crashed, when its process dies", function()
-      local file, mp3 = long(), box:create()
+      local file, mp3 = long(), create()
       local result, killed = tide.spec.together(
         function() return select(2, media.transcode(file, mp3)) end,
         function()
@@ -131,7 +148,7 @@ describe("tide.media", function()
     end)
 
     it("the new file dropped, so that no half of it can be committed", function()
-      local mp3 = box:create()
+      local mp3 = create()
       assert.is_nil(media.transcode(long(), mp3, { max_output = "64KiB" }))
       assert.error_matches(function() mp3:commit() end, "this file is closed")
     end)
@@ -160,16 +177,16 @@ describe("tide.media", function()
       end
       local _, result = tide.spec.together(collecting, function()
         local id = app:put("box", { bytes = tide.spec.wav(20) })
-        return media.transcode((box:open(id)), (box:create()))
+        return media.transcode((box:open(id)), (create()))
       end)
       assert.near(20, result.duration, 0.05)
     end)
 
     it("can't be closed, dropped or used by another call", function()
-      local file, mp3, refused = long(), box:create(), 0
+      local file, mp3, refused = long(), create(), 0
       assert(media.transcode(file, mp3, { on_progress = function()
         for _, call in ipairs { function() file:close() end, function() mp3:drop() end, function() mp3:commit() end,
-          function() assert(media.probe(file)) end, function() assert(tide.copy(file, box:create())) end } do
+          function() assert(media.probe(file)) end, function() assert(tide.copy(file, create())) end } do
           local ok, why = pcall(call)
           refused = refused + (not ok and tostring(why):find "in use" and 1 or 0)
         end

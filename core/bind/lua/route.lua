@@ -222,7 +222,7 @@ end
 
 -- ---- the declaration ----
 
-local function declare(spec, o, handler)
+function route.declare(spec, o, handler)
   local index, why, place = native.declare_route(spec, o.limit and o.limit.body or -1, o.timeout, o.cpu, report.caller(1))
   if not index then
     report.misuse(("tide.route: '%s': %s"):format(spec, why), place and "  it is declared at " .. place)
@@ -237,6 +237,6 @@ local function declare(spec, o, handler)
   route.handlers[index], route.steps[index] = handler, steps
 end
 
-api.define("route", { tide = { route = declare }, ["tide.Request"] = Request, ["tide.Part"] = Part, ["tide.Body"] = Body })
+api.define("route", { tide = { route = route.declare }, ["tide.Request"] = Request, ["tide.Part"] = Part, ["tide.Body"] = Body })
 
 return route

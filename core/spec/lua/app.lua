@@ -196,4 +196,13 @@ function App.put(_, bucket, content, options)
   return file.id
 end
 
+-- What is known of a stored file; nil and why. It is not held open.
+function App.stat(_, bucket, id, options)
+  local file, err = tide.bucket(bucket):open(id, options)
+  if file then
+    file:close()
+  end
+  return file, err
+end
+
 return { class = App, new = new }

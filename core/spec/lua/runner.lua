@@ -1,9 +1,9 @@
--- Runs one spec file with busted and prints a line a test (TAP: https://testanything.org/tap-version-13-specification.html).
+-- Runs one spec file with busted, and tells of each test as it ends.
 local native, load = ...
 
 local cjson = native.cjson
 local debug = load("sandbox").debug
-local STDOUT = io.stdout
+local leaks, tap = load "leaks", load "tap"
 
 local function load_busted()
   local found, core = pcall(require, "busted.core")
@@ -13,22 +13,6 @@ local function load_busted()
   local busted = core()
   require "busted"(busted)
   return busted
-end
-
-local colors = { ok = "\27[32m", ["not ok"] = "\27[31m", skip = "\27[33m" }
-
-local function say(report, word, name, directive)
-  report.number = report.number + 1
-  local shown = word
-  if report.color then
-    shown = (directive and colors.skip or colors[word]) .. word .. "\27[0m"
-  end
-  STDOUT:write(("%s %d - %s%s\n"):format(shown, report.number, name, directive or ""))
-  STDOUT:flush()
-end
-
-local function note(text)
-  STDOUT:write((("# " .. text):gsub("\n+$", ""):gsub("\n", "\n# ")), "\n")
 end
 
 -- What the bundles under test logged since `from`.
@@ -65,14 +49,80 @@ local function text_of(message)
   return meta and meta.__tostring and tostring(message) or require("pl.pretty").write(message)
 end
 
-local function explain(problem)
-  if not problem then
-    return
+local function explanation(problem)
+  local trace = problem.trace and problem.trace.traceback or ""
+  return text_of(problem.message) .. (trace ~= "" and "\n" .. trace:gsub("^\n", "") or "")
+end
+
+-- ---- results ----
+
+local WORDS = { passed = "ok", failed = "not ok", skipped = "ok" }
+
+-- status: "passed", "failed", "skipped"; `text`: why it was not "passed"
+local function tell(report, status, name, seconds, text)
+  report[status] = report[status] + 1
+  table.insert(report.results, { name = name, status = status, seconds = seconds or 0, text = text or "" })
+  local skip = status == "skipped" and " # SKIP " .. text
+  tap.line(report.passed + report.failed + report.skipped, WORDS[status], name, skip, report.color)
+  if status == "failed" then
+    tap.note(text)
   end
-  note(text_of(problem.message))
-  if problem.trace and problem.trace.traceback then
-    note((problem.trace.traceback:gsub("^\n", "")))
+end
+
+local function tell_failure(report, spec, name, seconds, text)
+  local logged = log_since(spec.log_path, report.log_at)
+  tell(report, "failed", name, seconds, text .. (logged ~= "" and "\nwhat the bundles logged:\n" .. logged or ""))
+end
+
+-- A test's end, with what went wrong beside it: in an upstream of the spec, or with what it left behind.
+local function conclude(report, spec, test)
+  local texts = { test.problem and explanation(test.problem) }
+  for _, list in ipairs { spec.take_problems(), test.left, leaks.finish() } do
+    for _, text in ipairs(test.status == "success" and list or {}) do
+      texts[#texts + 1] = text
+    end
   end
+  if test.status == "pending" then
+    tell(report, "skipped", test.name, test.seconds, test.problem and text_of(test.problem.message) or "pending")
+  elseif test.status == "success" and #texts == 0 then
+    tell(report, "passed", test.name, test.seconds)
+  else
+    tell_failure(report, spec, test.name, test.seconds, table.concat(texts, "\n"))
+  end
+end
+
+-- Around all that a file has for each test, in the outermost block: what its after_each closes isn't left open.
+local function watch_tests(busted, report, spec, problems)
+  local test -- that runs
+
+  busted.executors.before_each(function()
+    report.log_at = log_end(spec.log_path)
+    leaks.begin()
+  end)
+  busted.subscribe({ "test", "start" }, function(element)
+    native.spec_watch(full_name(busted, element))
+    spec.enter()
+    test = {}
+    return nil, true
+  end)
+  busted.subscribe({ "test", "end" }, function(element, _, status)
+    local begun = test
+    test = { name = full_name(busted, element), status = status, seconds = element.duration, problem = problems[element] }
+    if begun then
+      test.left = status == "success" and leaks.under_way() or {}
+      spec.leave()
+    end
+    native.spec_watch(report.file)
+    if element.descriptor == "pending" then -- no after_each follows
+      conclude(report, spec, test)
+      test = nil
+    end
+    return nil, true
+  end)
+  busted.executors.after_each(function()
+    conclude(report, spec, test)
+    test = nil
+  end)
 end
 
 local function watch(busted, report, spec)
@@ -81,9 +131,7 @@ local function watch(busted, report, spec)
   local function remember(element, _, message, trace)
     problems[element] = { message = message, trace = trace }
     if element.descriptor ~= "it" then
-      report.failed = report.failed + 1
-      say(report, "not ok", ("%s: %s"):format(report.file, element.name or element.descriptor))
-      explain(problems[element])
+      tell(report, "failed", ("%s: %s"):format(report.file, element.name or element.descriptor), 0, explanation(problems[element]))
     end
     return nil, true
   end
@@ -96,59 +144,29 @@ local function watch(busted, report, spec)
 
   busted.subscribe({ "describe", "start" }, function() spec.enter() return nil, true end)
   busted.subscribe({ "describe", "end" }, function() spec.leave() return nil, true end)
-
-  busted.subscribe({ "test", "start" }, function(element)
-    native.spec_watch(full_name(busted, element))
-    report.log_at = log_end(spec.log_path)
-    spec.enter()
-    return nil, true
-  end)
-  busted.subscribe({ "test", "end" }, function(element, _, status)
-    spec.leave()
-    native.spec_watch(report.file)
-    local name, problem = full_name(busted, element), problems[element]
-    if status == "success" then
-      report.passed = report.passed + 1
-      say(report, "ok", name)
-    elseif status == "pending" then
-      report.skipped = report.skipped + 1
-      say(report, "ok", name, " # SKIP " .. (problem and text_of(problem.message) or "pending"))
-    else
-      report.failed = report.failed + 1
-      say(report, "not ok", name)
-      explain(problem)
-      local logged = log_since(spec.log_path, report.log_at)
-      if logged ~= "" then
-        note("what the bundles logged:\n" .. logged)
-      end
-    end
-    return nil, true
-  end)
+  watch_tests(busted, report, spec, problems)
 end
 
-local function filter(busted, options)
-  require "busted.modules.filter_loader"()(busted, {
-    tags = options.tags, excludeTags = options.exclude_tags, filter = options.filter, filterOut = {}, list = false,
-    nokeepgoing = false, suppressPending = false,
-  })
-end
-
--- passed, failed, skipped: all counts so far, with those of the files before.
-return function(file, directory, options_json, passed, failed, skipped)
+-- passed, failed, skipped: all counts so far, with those of the files before; and the file's tests as XML. line: 0, or of the test
+-- to run.
+return function(file, line, directory, options_json, passed, failed, skipped)
   local options = cjson.decode(options_json)
   local busted = load_busted()
   local spec = load("spec").new(directory, options.maildir)
-  local report = { passed = passed, failed = failed, skipped = skipped, number = passed + failed + skipped, file = file,
-    color = options.color, log_at = 0 }
+  local report = { passed = passed, failed = failed, skipped = skipped, file = file, color = options.color, log_at = 0, results = {} }
 
   _G.tide.spec = spec.api
-  note(file)
+  tap.note(file)
   native.spec_watch(file)
   watch(busted, report, spec)
-  filter(busted, options)
+  load("selection").apply(busted, options, line)
   require "busted.modules.test_file_loader"(busted, { "lua" })({ file }, {}, { excludes = {}, recursive = false })
   require "busted.execute"(busted)(1, {})
+  local left = leaks.rest()
+  if #left > 0 then
+    tell(report, "failed", file .. ": what is left open", 0, table.concat(left, "\n"))
+  end
   spec.leave_all()
-  STDOUT:flush()
-  return report.passed, report.failed, report.skipped
+  io.stdout:flush()
+  return report.passed, report.failed, report.skipped, load "junit"(file, report.results)
 end

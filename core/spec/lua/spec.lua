@@ -2,7 +2,7 @@
 local native, load = ...
 
 local cjson = native.cjson
-local app, clock, mailbox, settle = load "app", load "clock", load "mailbox", load "settle"
+local app, clock, mailbox, settle, upstream = load "app", load "clock", load "mailbox", load "settle", load "upstream"
 local spec = {}
 
 -- Writes the files of a bundle given as text; returns its directory.
@@ -72,6 +72,15 @@ function spec.new(directory, maildir)
     local opened = app.new(handle, name, port)
     table.insert(blocks[#blocks], opened)
     return opened
+  end
+
+  self.api.upstream = upstream.open
+
+  -- What went wrong in upstreams since the last call.
+  function self.take_problems()
+    local list = upstream.problems
+    upstream.problems = {}
+    return list
   end
 
   -- The e-mails sent, oldest first: { to, from, subject, id, text, html, headers, raw }.

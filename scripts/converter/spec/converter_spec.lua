@@ -44,13 +44,16 @@ describe("converter", function()
     local probed = assert(tide.media.probe(mp3))
     assert.near(3, probed.duration, 0.1)
     assert.equal("mp3", probed.codec)
+    mp3:close()
     assert.same({ owner = OWNER, state = "COMPLETE", percent = 100, mp3_fid = out.mp3_fid }, facts(fid))
   end)
 
   it("takes a video with sound and pictures", function()
     local fid = clip "clip-7s.mp4"
     assert.equal("done", app:deliver("video", job(fid)))
-    assert.near(7, tide.media.probe(mp3s:open(facts(fid).mp3_fid)).duration, 0.1)
+    local mp3 = assert(mp3s:open(facts(fid).mp3_fid))
+    assert.near(7, tide.media.probe(mp3).duration, 0.1)
+    mp3:close()
   end)
 
   describe("when a message comes twice", function()
@@ -85,7 +88,7 @@ describe("converter", function()
     local message = job(fid)
     message.priority = 7
     assert.equal("done", app:deliver("video", message))
-    assert(mp3s:open(answers(fid)[1].mp3_fid, { owner = OWNER }))
+    assert(app:stat("mp3s", answers(fid)[1].mp3_fid, { owner = OWNER }))
   end)
 
   describe("what can't be converted is a dead letter after one attempt, and its owner reads why:", function()
@@ -114,7 +117,7 @@ describe("converter", function()
 end)
 
 describe("converter", function()
-  local app, videos, mp3s = tide.spec.bundle "converter", tide.bucket "videos", tide.bucket "mp3s"
+  local app, videos = tide.spec.bundle "converter", tide.bucket "videos"
 
   it("makes dead letters of malformed messages, and of those whose video is gone", function()
     for _, message in ipairs { "no JSON", { username = OWNER }, { video_fid = "x", username = OWNER },
@@ -136,7 +139,7 @@ describe("converter", function()
     assert(videos:annotate(fid, { state = "COMPLETE" }))
     tide.spec.eventually(function()
       assert.equal("COMPLETE", state())
-      return mp3s:open(tide.id.derive(fid, "mp3"))
+      return app:stat("mp3s", tide.id.derive(fid, "mp3"))
     end)
   end)
 

@@ -55,7 +55,7 @@ describe("gateway", function()
       local job = answer:json()
       assert.same({ job = job.job, video_fid = job.job, status_url = "/jobs/" .. job.job }, job)
       assert.equal(job.status_url, answer.headers.location)
-      local video = assert(videos:open(job.video_fid, { owner = ANNA[1] }))
+      local video = assert(app:stat("videos", job.video_fid, { owner = ANNA[1] }))
       assert.same({ "clip.mp4", #VIDEO.bytes, "QUEUED" }, { video.name, video.length, video.metadata.state })
       local messages = app:published "video"
       assert.same({ video_fid = job.video_fid, username = ANNA[1], mp3_fid = tide.json.null }, messages[#messages])
@@ -89,13 +89,13 @@ describe("gateway", function()
         body = "a preamble\r\n--b b\r\ncontent-type: video/mp4\r\n"
           .. "CONTENT-DISPOSITION: form-data; filename=\"Caf\195\169 \\\"1\\\".mp4\"; name=file\r\n\r\n--b\r\n--b b--\r\nan epilogue" })
       assert.equal(202, answer.status)
-      local video = assert(videos:open(answer:json().job))
+      local video = assert(app:stat("videos", answer:json().job))
       assert.same({ 'Caf\195\169 "1".mp4', #"--b" }, { video.name, video.length })
     end)
 
     it("takes no path from a file's name", function()
       local job = upload(anna, { file = { filename = "../../C:\\etc\\passwd.mp4", bytes = "x" } }):json().job
-      assert.equal("passwd.mp4", videos:open(job).name)
+      assert.equal("passwd.mp4", app:stat("videos", job).name)
     end)
   end)
 

@@ -3,7 +3,7 @@ local directory = debug.getinfo(1, "S").source:match "^@(.*)/"
 
 describe("notification", function()
   local app = tide.spec.bundle("notification", { settings = { download_url = "https://mp3.example.com/download" } })
-  local videos, mp3s = tide.bucket "videos", tide.bucket "mp3s"
+  local mp3s = tide.bucket "mp3s"
   local queue = tide.queue("mp3", { video_fid = "id", mp3_fid = "id", username = "string" })
   local video
 
@@ -44,11 +44,11 @@ describe("notification", function()
     local fid, other = store(ANNA), store(ANNA)
     local before = math.floor(tide.now())
     assert.equal("done", deliver(fid))
-    local noted = mp3s:open(fid).metadata.mailed
+    local noted = app:stat("mp3s", fid).metadata.mailed
     assert.is_true(noted >= before and noted <= tide.now())
     assert.equal("done", deliver(fid))
     assert.equal("done", deliver(other))
-    assert.same({ 1, 1, noted }, { #mails_about(fid), #mails_about(other), mp3s:open(fid).metadata.mailed })
+    assert.same({ 1, 1, noted }, { #mails_about(fid), #mails_about(other), app:stat("mp3s", fid).metadata.mailed })
   end)
 
   it("mails nothing that is noted as mailed, whoever did it", function()
@@ -66,7 +66,7 @@ describe("notification", function()
     tide.spec.clock:jump "21s"
     assert.equal("done", deliver(fid))
     assert.equal(1, #mails_about(fid))
-    assert.is_nil(mp3s:open(fid).metadata.mailing)
+    assert.is_nil(app:stat("mp3s", fid).metadata.mailing)
   end)
 
   it("waits for no claim that a clock which was set back has left", function()
@@ -78,7 +78,7 @@ describe("notification", function()
 
   -- The MP3 whose store dies as it is asked for the first time, before it has done that or after.
   local function dying(fid, done)
-    local mp3, asked = mp3s:open(fid), 0
+    local mp3, asked = app:stat("mp3s", fid), 0
     return setmetatable({ annotate = function(_, ...)
       asked = asked + 1
       if asked > 1 or done then
@@ -95,11 +95,11 @@ describe("notification", function()
     local claim = dofile(directory .. "/../claim.lua")
     local fid = store(ANNA)
     local mine = claim.take(dying(fid, true))
-    assert.equal(mine.name, mp3s:open(fid).metadata.mailing)
+    assert.equal(mine.name, app:stat("mp3s", fid).metadata.mailing)
     claim.drop(mine)
     local ok, err = pcall(claim.take, dying(fid, false))
     assert.same({ false, "no answer" }, { ok, err.message })
-    assert.is_nil(mp3s:open(fid).metadata.mailing)
+    assert.is_nil(app:stat("mp3s", fid).metadata.mailing)
   end)
 
   it("mails once when a message comes several times at once #embedded", function()
@@ -123,21 +123,21 @@ describe("notification", function()
   it("gives an MP3 without owner to who asked for it, and completes the job", function()
     local fid = store(nil)
     assert.equal("done", deliver(fid))
-    assert(mp3s:open(fid, { owner = ANNA }))
-    assert.same({ owner = ANNA, state = "COMPLETE", percent = 100, mp3_fid = fid }, videos:open(video).metadata)
+    assert(app:stat("mp3s", fid, { owner = ANNA }))
+    assert.same({ owner = ANNA, state = "COMPLETE", percent = 100, mp3_fid = fid }, app:stat("videos", video).metadata)
     assert.equal(1, #mails_about(fid))
   end)
 
   it("does so too when the video is gone", function()
     local fid = store(nil)
     assert.equal("done", app:deliver("mp3", { video_fid = ("0"):rep(24), mp3_fid = fid, username = ANNA }))
-    assert(mp3s:open(fid, { owner = ANNA }))
+    assert(app:stat("mp3s", fid, { owner = ANNA }))
   end)
 
   it("takes no MP3 from its owner", function()
     local fid = store "bob@example.com"
     deliver(fid)
-    assert(mp3s:open(fid, { owner = "bob@example.com" }))
+    assert(app:stat("mp3s", fid, { owner = "bob@example.com" }))
   end)
 
   it("makes dead letters of malformed messages and addresses, and of MP3s that are gone, and mails nobody", function()
@@ -160,7 +160,7 @@ describe("notification", function()
   it("keeps no claim on what could not be sent", function()
     local fid = store(ANNA)
     assert.equal("dead", deliver(fid, "no address"))
-    assert.is_nil(mp3s:open(fid).metadata.mailing)
+    assert.is_nil(app:stat("mp3s", fid).metadata.mailing)
     assert.equal("done", deliver(fid))
   end)
 

@@ -26,7 +26,11 @@ return {
   text = [[
 What a spec has beside `tide`. `tidemill test` runs each file `*_spec.lua` (written for busted: `describe`, `it`, `assert`) inside an
 engine with backends of its own. Calls that wait work in `it`, `setup`, `before_each` and their like. Bundles that were opened are closed
-at the end of the `describe` or `it` that opened them.]],
+at the end of the `describe` or `it` that opened them.
+
+A test that leaves something open fails, with the line that opened it: a file, an upload, a source of bytes, a transaction that it opened
+(close it in the test, in `finally` or in `after_each`), and a request, message, timer or job that is still under way a few seconds
+after its end (wait for it, or close its bundle).]],
   {
     name = "tide.spec.bundle",
     doc = "Opens a bundle: it serves, consumes and has timers as in an engine. Raises the report of one that can't be loaded.",
@@ -42,6 +46,18 @@ at the end of the `describe` or `it` that opened them.]],
     example = [[
 local app = tide.spec.bundle("echo", { source = 'tide.route("GET /{word}", function(req) return req.params.word end)' })
 assert.equal("hello", app:get("/hello").body)]],
+  },
+  {
+    name = "tide.spec.upstream",
+    doc = [[
+Puts a service into the place of another that a bundle calls. Its handlers are the spec's own functions, get the request and answer as
+those of `tide.route` do, and serve until the end of the file. What else than a failure one raises, such as an assertion, fails the test.]],
+    params = { { name = "routes", type = "table", lua = "table<string, fun(req: tide.Request): any>" } },
+    returns = { { name = "url", type = "string" } },
+    example = [[
+local app = tide.spec.bundle("gateway", { settings = { auth_url = tide.spec.upstream {
+  ["POST /login"] = function(req) return req:basic_auth() and "token" end,
+} } })]],
   },
   {
     name = "tide.spec.mails",
@@ -191,6 +207,18 @@ for its age, a delay or an expiry.]],
       { name = "options", type = "table", optional = true, lua = "tide.Bucket.create.options", doc = "of `tide.Bucket:create`" },
     },
     returns = { { name = "id", type = "id" } },
+  },
+  {
+    name = "tide.App:stat",
+    doc = "What is known of a stored file: its name, length, owner, metadata. It is not held open.",
+    waits = true,
+    params = {
+      { name = "bucket", type = "string" },
+      { name = "id", type = "any", lua = "string?", optional = true, doc = "of the file" },
+      { name = "options", type = "table", optional = true, lua = "tide.Bucket.open.options", doc = "of `tide.Bucket:open`" },
+    },
+    returns = { { name = "file", type = "tide.File" } },
+    fails = { { "not_found", "there is no such file, or it is another owner's" } },
   },
   { name = "tide.App:close", doc = "Ends it, with what it has in flight. Once more does nothing." },
 }
