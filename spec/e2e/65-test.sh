@@ -43,7 +43,7 @@ it("waits", function() app:request { path = "/", timeout = "50ms" } end)
 it("has it closed", function() app:close() end)'
 check "what a bundle has in flight ends with it" is 0
 
-spec --timeout 3s <<<'local app = tide.spec.bundle("loop", { source = "tide.route(\"GET /\", function() while true do end end)" })
+spec --timeout 3s <<<'local app = tide.spec.bundle("loop", { source = "tide.route(\"GET /\", { cpu = \"1h\" }, function() while true do end end)" })
 it("comes back", function() app:get "/" end)'
 check "a test that never ends, ends the run" is 1
 check "by its name" says '^not ok - comes back$'
