@@ -14,7 +14,7 @@ help: ## list the targets
 setup: ## install the Debian packages that are missing, for all targets
 	@.ci/setup
 
-build: ## build $(BUILD)/tidemill
+build: ## build the engine, build/tidemill
 	@.ci/setup build
 	@$(CONFIGURED)
 	@ninja -C $(BUILD) tidemill tidemill-media modules

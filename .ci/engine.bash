@@ -51,8 +51,9 @@ engine_spawn() {
     local directory=$1 tries
     shift
     mkdir -p "$directory"
-    # Settings of the caller's own installation stay out of it.
+    # Settings of the caller's own installation stay out of it, and so do bundles that were put beside the four.
     env $(compgen -e | sed -n 's/^TIDEMILL_/-u &/p') TIDEMILL_DATA="$directory/data" \
+        TIDEMILL_BUNDLES=auth,gateway,converter,notification \
         TIDEMILL_LISTEN_GATEWAY="${gateway#http://}" TIDEMILL_LISTEN_AUTH="${auth#http://}" \
         TIDEMILL_LISTEN_ADMIN="${admin#http://}" TIDEMILL_GATEWAY_AUTH_URL="$auth" \
         TIDEMILL_NOTIFICATION_DOWNLOAD_URL="$gateway/download" "${backends[@]}" "$@" \

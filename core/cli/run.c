@@ -129,9 +129,10 @@ static void show_use(void *arg, const struct tide_supervisor_listener *listeners
            "  log in     curl -X POST http://%s:%d/login -u \"%s\"\n"
            "  upload     curl -X POST -F 'file=@./video.mp4' -H \"Authorization: Bearer <your-jwt-token>\" "
            "http://%s:%d/upload\n"
+           "  state      curl -H \"Authorization: Bearer <your-jwt-token>\" http://%s:%d/jobs/<job>\n"
            "  download   curl -X GET -H \"Authorization: Bearer <your-jwt-token>\" "
            "\"http://%s:%d/download?fid=<mp3-file-id>\" -o output.mp3\n\n",
-           host, gateway->port, login, host, gateway->port, host, gateway->port);
+           host, gateway->port, login, host, gateway->port, host, gateway->port, host, gateway->port);
     fflush(stdout);
 }
 

@@ -321,15 +321,18 @@ static void tell_ready(struct tide_supervisor *supervisor)
 
 static void log_listeners(struct tide_supervisor *supervisor)
 {
+    struct tide_listener admin;
+
     for (size_t i = 0; i < supervisor->listener_count; i++)
         tide_log_event(&supervisor->log, TIDE_LOG_INFO, "listening",
                        tide_log_str("bundle", supervisor->listeners[i].bundle),
                        tide_log_str("host", supervisor->listeners[i].host),
                        tide_log_int("port", supervisor->listeners[i].port));
-    if (supervisor->settings->admin)
+    if (supervisor->settings->admin) {
+        split_address(supervisor->settings->admin, &admin);
         tide_log_event(&supervisor->log, TIDE_LOG_INFO, "listening", tide_log_str("bundle", "admin"),
-                       tide_log_str("address", supervisor->settings->admin),
-                       tide_log_int("port", supervisor->admin_port));
+                       tide_log_str("host", admin.host), tide_log_int("port", supervisor->admin_port));
+    }
 }
 
 void tide_supervisor_child_ready(struct tide_supervisor *supervisor)

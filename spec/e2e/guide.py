@@ -1,7 +1,7 @@
 """Does what docs/guide.md says: writes its files, checks the bundle after each, runs its commands and compares what they print.
 
-guide.py GUIDE: in an empty directory, with tidemill on the PATH. Fences whose first line names a file are files ("..., added" goes to
-its end); "console" fences are commands behind "$ " and their output, in which "..." stands for anything. Commands share one shell. The
+guide.py GUIDE: in an empty directory, with tidemill on the PATH. Fences are files when their first line names a Lua file ("..., added" goes to
+its end) or the line before them names another ("`scripts/a/b.sql`:"); "console" fences are commands behind "$ " and their output, in which "..." stands for anything. Commands share one shell. The
 engine runs while commands with curl do; $PODCAST and $ADMIN (HOST:PORT) are used for the guide's addresses.
 Lines "ok - name" and "not ok - name".
 """
@@ -16,7 +16,8 @@ import urllib.request
 
 failures = 0
 PODCAST, ADMIN = os.environ["PODCAST"], os.environ["ADMIN"]
-FILE = re.compile(r"^(?:--|<!--) ((?:scripts/|tidemill\.lua)\S*?)(, added)?(?: -->)?$")
+FILE = re.compile(r"^-- ((?:scripts/|tidemill\.lua)\S*?)(, added)?$")
+FENCE = re.compile(r"^(?:`(\S+)`:\n\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
 END = "--- end of output ---"
 
 
@@ -26,12 +27,16 @@ def tell(good, name, why=""):
     print(f"ok - {name}" if good else f"not ok - {name}: {why}", flush=True)
 
 
+def addressed(text):
+    return text.replace("127.0.0.1:8081", PODCAST).replace("127.0.0.1:9091", ADMIN)
+
+
 def write(path, added, text):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     comment = f"-- {path}\n" if path.suffix == ".lua" and not added else ""
     with path.open("a" if added else "w", encoding="utf-8") as file:
-        file.write(("\n" if added else comment) + text.replace("127.0.0.1:8081", PODCAST).replace("127.0.0.1:9091", ADMIN))
+        file.write(("\n" if added else comment) + addressed(text))
 
 
 class Engine:
@@ -57,7 +62,7 @@ class Shell:
         self.run('curl() { command curl -sS "$@"; }')
 
     def run(self, command):
-        command = command.replace("127.0.0.1:8081", PODCAST).replace("127.0.0.1:9091", ADMIN)
+        command = addressed(command)
         self.process.stdin.write(f"{command}\nprintf '\\n{END}\\n'\n")
         self.process.stdin.flush()
         lines = []
@@ -86,19 +91,21 @@ def commands(text):
 def console(shell, text):
     for command, expected in commands(text):
         actual = shell.run(command)
-        tell(fits(expected, actual), command, f"it prints {actual[:600]!r}")
+        tell(fits(addressed(expected), actual), command, f"it prints {actual[:600]!r}")
 
 
 def main():
     guide = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
-    fences = re.findall(r"^```(\w+)\n(.*?)^```$", guide, re.M | re.S)
+    fences = FENCE.findall(guide)
     shell = Shell()
-    for i, (kind, text) in enumerate(fences):
+    for i, (path, kind, text) in enumerate(fences):
         first, _, rest = text.partition("\n")
         named = FILE.match(first)
-        if named:
+        if path:
+            write(path, None, text)
+        elif named:
             write(named[1], named[2], rest)
-            following = fences[i + 1][1] if i + 1 < len(fences) else ""
+            following = fences[i + 1][2] if i + 1 < len(fences) else ""
             if kind == "lua" and "FAILED" not in following:
                 checked = subprocess.run(["tidemill", "check"], capture_output=True, text=True)
                 tell(checked.returncode == 0, f"check after {named[1]}", checked.stdout + checked.stderr)

@@ -14,7 +14,8 @@ A failure that a handler raises (with `assert` or `error`) is answered by its co
     doc = "Declares a route.",
     declares = true,
     params = {
-      { name = "spec", type = "string", doc = 'method and path: `"GET /jobs/{id}"`. `{name}` takes one segment of the path' },
+      { name = "spec", type = "string", doc = 'method and path: `"GET /jobs/{id}"`. `{name}` takes one segment of the path, '
+        .. "`{name*}` at its end all that is left" },
       { name = "options", optional = true, fields = {
         { name = "limit", optional = true, type = "table", doc = "what a client may send", fields = {
           { name = "body", type = "size|integer", optional = true, doc = "largest body; over it 413. Without it the listener's limit" },

@@ -140,8 +140,8 @@ Written by `make docs` from the description that also checks the arguments. `tid
 `tidemill types` writes it as annotations for editors.
 
 Everything is below the one global `tide`. What waits looks like an ordinary call: the handler's coroutine is suspended, and the worker
-does other work. Quantities are words: a *duration* is `"250ms"`, `"30s"`, `"25m"` or `"2h"`, a *size* `"8KiB"`, `"2MiB"` or `"5GiB"`, a
-*rate* `"10/s"`, `"100/m"` or `"5000/h"`. An *id* is a string of 24 hex digits.
+does other work. Quantities are words: a *duration* is `"250ms"`, `"30s"`, `"25m"`, `"2h"`, `"7d"` or a sum as
+`"1h30m"`, a *size* `"8KiB"`, `"2MiB"` or `"5GiB"`, a *rate* `"10/s"`, `"100/m"` or `"5000/h"`. An *id* is a string of 24 hex digits.
 
 **Errors.** A wrong call (an unknown option, another type, a value out of range) raises an error that names script, line and what would be
 right: it is a bug in the script. What can go wrong at run time is returned: `nil` and a failure with `code`, `message` and `retryable`
