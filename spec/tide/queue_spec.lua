@@ -27,7 +27,7 @@ local function shop(backoff, backoff_max)
     function handlers.nothing() end
     function handlers.anything() return { "anything" } end
 
-    orders:consume({ attempts = 3, backoff = "]] .. backoff .. [[", backoff_max = "]] .. backoff_max .. [[", timeout = "300ms",
+    orders:consume({ attempts = 3, backoff = "]] .. backoff .. [[", backoff_max = "]] .. backoff_max .. [[", timeout = "2s",
       on_dead = function(message, failure)
         assert(dead:publish { item = message.item, code = failure.code, message = failure.message })
       end }, function(message, delivery)
