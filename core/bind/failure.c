@@ -12,6 +12,16 @@ static enum tide_log_level level_of(const struct failure *failure, bool bug)
     return strcmp(failure->code, "bad_request") == 0 ? TIDE_LOG_DEBUG : TIDE_LOG_WARN;
 }
 
+/* Where memory is out there is none for longer words. */
+static void name_setting(char *message, size_t size)
+{
+    static const char words[] = "not enough memory";
+    size_t len = strlen(message);
+
+    if (len >= sizeof words - 1 && strcmp(message + len - (sizeof words - 1), words) == 0)
+        snprintf(message + len, size - len, " (the setting limits.script_memory)");
+}
+
 void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua_State *from,
                          struct failure *failure)
 {
@@ -41,6 +51,7 @@ void tide_bundle_failure(struct tide_bundle *bundle, struct tide_task *task, lua
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
+    name_setting(failure->message, sizeof failure->message);
     tide_log_event(bundle->config.services->log, level_of(failure, bug), "handler failed",
                    tide_log_str("bundle", bundle->config.name),
                    tide_log_str("generation", bundle->generation),

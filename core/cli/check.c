@@ -85,14 +85,11 @@ static void find_unconsumed(const struct tide_cli_bundles *loaded, const struct 
 static void find_without_address(const struct tide_settings *settings,
                                  const struct tide_settings_bundle *bundle, struct tide_findings *findings)
 {
-    char message[160];
+    char message[256];
 
-    snprintf(message, sizeof message,
-             "the bundle '%s' has routes but no address: run needs listen = { %s = \"127.0.0.1:PORT\" }",
-             bundle->name, bundle->name);
+    tide_settings_no_address(bundle, message, sizeof message);
     tide_findings_add(findings,
-                      &(struct tide_finding){
-                          .warning = true, .code = "setting", .file = settings->path, .message = message});
+                      &(struct tide_finding){.code = "setting", .file = settings->path, .message = message});
 }
 
 static void find_between(const struct tide_cli_bundles *loaded, struct tide_findings *findings)

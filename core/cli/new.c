@@ -20,8 +20,13 @@ static bool is_name(const char *name)
     size_t len = strlen(name);
 
     return islower((unsigned char)name[0]) && len < TIDE_BUNDLE_NAME &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len && strcmp(name, "lib") != 0 &&
-           strcmp(name, "admin") != 0;
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len;
+}
+
+/* What the directory of a bundle, or its entry in `listen`, would mean something else. */
+static bool is_reserved(const char *name)
+{
+    return strcmp(name, "lib") == 0 || strcmp(name, "admin") == 0;
 }
 
 /* Appends the template with every NAME replaced. */
@@ -94,9 +99,9 @@ static int make(const char *program, const char *dir, const char *name)
     if (!tide_cli_write_types(dir))
         return TIDE_EXIT_FAILED;
     printf("for editors: %s/.luarc.json and %s/.types\n", dir, dir);
-    printf("next: give it an address in the settings, listen = { %s = \"127.0.0.1:8081\" }, name it in "
-           "`bundles` when there is\nsuch a table, then\n  %s check --bundle %s\n  %s test %s\n"
-           "  %s run --bundle %s\n",
+    printf("next: give it an address in the settings, since it has routes (and name it in TIDEMILL_BUNDLES "
+           "where that is set):\n  listen = { %s = \"127.0.0.1:8081\" }\nthen\n  %s check --bundle %s\n"
+           "  %s test %s\n  %s run --bundle %s\n",
            name, program, name, program, name, program, name);
     return TIDE_EXIT_GOOD;
 }
@@ -111,5 +116,8 @@ int tide_cli_new(struct tide_cli *cli)
             "'%s' can't be a bundle's name: a letter, then letters, digits, _ or -, in lower case, "
             "at most 31",
             cli->argv[0]);
+    if (is_reserved(cli->argv[0]))
+        return tide_cli_usage(cli, "'%s' can't be a bundle's name: it is reserved for %s", cli->argv[0],
+                              strcmp(cli->argv[0], "lib") == 0 ? "what bundles share" : "the admin listener");
     return make(cli->program, dir ? dir : "scripts", cli->argv[0]);
 }

@@ -63,14 +63,15 @@ static void show_report(const char *report)
 
 static void show_bundle(const json_t *bundle)
 {
-    const char *name = "", *listen = "-", *generation = "", *outcome = "", *before = "", *report = "";
+    const char *name = "", *listen = "-", *generation = "", *outcome = "", *before = "", *report = "",
+               *disk = "";
     unsigned retired = tide_admin_retired(bundle);
     double at = 0;
     char words[32];
 
-    json_unpack((json_t *)bundle, "{s:s,s?:s,s:s,s:{s:s,s?:F,s?:s,s?:s}}", "name", &name, "listen", &listen,
-                "generation", &generation, "reload", "outcome", &outcome, "at", &at, "before", &before,
-                "report", &report);
+    json_unpack((json_t *)bundle, "{s:s,s?:s,s:s,s:{s:s,s?:s,s?:F,s?:s,s?:s}}", "name", &name, "listen",
+                &listen, "generation", &generation, "reload", "outcome", &outcome, "disk", &disk, "at", &at,
+                "before", &before, "report", &report);
     printf("%-16s %-21s %-12s", name, listen, generation);
     if (at > 0)
         printf("  %s %s ago", outcome, in_words((double)tide_clock_now_ms() / 1000 - at, words));
@@ -79,6 +80,8 @@ static void show_bundle(const json_t *bundle)
     if (retired > 0)
         printf("; generations before are still busy: %u", retired);
     putchar('\n');
+    if (*disk)
+        printf("    on the disk is %s: it does not run\n", disk);
     show_report(report);
 }
 

@@ -76,6 +76,7 @@ const struct tide_reload_bundle *tide_reload_bundle(const struct tide_reload *re
     struct reloaded *bundle = &reload->bundles[index];
 
     bundle->told.current = bundle->current;
+    bundle->told.disk = bundle->seen;
     bundle->told.report = bundle->report.data ? bundle->report.data : "";
     bundle->told.changes = bundle->changes.data ? bundle->changes.data : "";
     return &bundle->told;
@@ -221,6 +222,19 @@ const char *tide_reload_kept(const struct tide_reload *reload, size_t index, siz
     return place < history->count ? tide_content_generation(history->kept[place]) : NULL;
 }
 
+static bool fail_to_go_back(const struct tide_reload *reload, size_t index, const char *generation,
+                            struct tide_err *err)
+{
+    char list[TIDE_HISTORY_MAX * (TIDE_GENERATION_LEN + 1) + 8] = "";
+    const char *kept;
+    size_t len = 0;
+
+    for (size_t i = 0; (kept = tide_reload_kept(reload, index, i)); i++)
+        len += (size_t)snprintf(list + len, sizeof list - len, " %s", kept);
+    return tide_err_set(err, TIDE_ERR_NOT_FOUND, false, "%s: the generation %s is not kept; kept are:%s",
+                        tide_reload_settings(reload, index)->name, generation, len ? list : " none");
+}
+
 bool tide_reload_back(struct tide_reload *reload, size_t index, const char *generation, struct tide_err *err)
 {
     struct reloaded *bundle = &reload->bundles[index];
@@ -236,8 +250,7 @@ bool tide_reload_back(struct tide_reload *reload, size_t index, const char *gene
     }
     content = tide_history_take(&bundle->history, generation);
     if (!content)
-        return tide_err_set(err, TIDE_ERR_NOT_FOUND, false, "%s: the generation %s is not kept", name,
-                            generation);
+        return fail_to_go_back(reload, index, generation, err);
     begin(bundle);
     tide_reload_ask(reload, index, content, true);
     return true;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/reload_internal.h"
 
 /* ---- refusing ---- */
@@ -153,17 +154,38 @@ static void migrate(struct tide_reload *reload, size_t index)
         refuse(reload, index, err.message);
 }
 
-/* Workers that are not there now will start with what is current then. */
+/* One worker after the other loads it: a load that takes long holds up one alone. Workers that are not there
+ * now will start with what is current then. False: all agree. */
+static bool ask_next(struct tide_reload *reload, size_t index)
+{
+    struct tide_supervisor *supervisor = reload->supervisor;
+    struct reloaded *bundle = &reload->bundles[index];
+    struct tide_child *next = NULL;
+
+    for (unsigned i = 0; i < supervisor->child_count; i++) {
+        struct tide_child *child = &supervisor->children[i];
+
+        if (child->state != TIDE_WORKER_READY || child->agreed[index])
+            continue;
+        if (child->asked[index])
+            return true;
+        if (!next)
+            next = child;
+    }
+    if (!next)
+        return false;
+    next->asked[index] = true;
+    bundle->asked_ms = tide_clock_monotonic_ms();
+    tell_prepare(reload, next, index, bundle->candidate);
+    return true;
+}
+
 static void see_agreed(struct tide_reload *reload, size_t index)
 {
-    const struct tide_supervisor *supervisor = reload->supervisor;
     const struct reloaded *bundle = &reload->bundles[index];
 
-    if (!bundle->candidate || bundle->gate || bundle->migration)
+    if (!bundle->candidate || bundle->gate || bundle->migration || ask_next(reload, index))
         return;
-    for (unsigned i = 0; i < supervisor->child_count; i++)
-        if (supervisor->children[i].state == TIDE_WORKER_READY && supervisor->children[i].asked[index])
-            return;
     if (!bundle->passed)
         open_gate(reload, index);
     else if (!bundle->migrated)
@@ -195,13 +217,8 @@ void tide_reload_ask(struct tide_reload *reload, size_t index, struct tide_conte
     bundle->migrated = true;
     tide_content_compare(bundle->current, candidate, note_schema, bundle);
     tide_buf_reset(&bundle->report);
-    for (unsigned i = 0; i < supervisor->child_count; i++) {
-        struct tide_child *child = &supervisor->children[i];
-
-        child->asked[index] = child->state == TIDE_WORKER_READY;
-        if (child->asked[index])
-            tell_prepare(reload, child, index, candidate);
-    }
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        supervisor->children[i].asked[index] = supervisor->children[i].agreed[index] = false;
     see_agreed(reload, index);
 }
 
@@ -231,6 +248,7 @@ static void on_agreement(struct tide_reload *reload, struct tide_child *child, s
         tell_swap(reload, child, index); /* it was started before the others swapped */
     } else if (bundle->candidate && tide_reload_is(bundle->candidate, generation)) {
         child->asked[index] = false;
+        child->agreed[index] = true;
         see_agreed(reload, index);
     }
 }
@@ -281,24 +299,38 @@ void tide_reload_child_ready(struct tide_reload *reload, struct tide_child *chil
     for (size_t i = 0; i < reload->count; i++) {
         const struct reloaded *bundle = &reload->bundles[i];
 
-        child->asked[i] = bundle->candidate != NULL;
-        if (child->asked[i])
-            tell_prepare(reload, child, i, bundle->candidate);
+        child->asked[i] = child->agreed[i] = false;
+        if (bundle->candidate)
+            see_agreed(reload, i);
         else if (!tide_reload_is(bundle->current, child->generations[i]))
             tell_prepare(reload, child, i, bundle->current);
     }
 }
 
+static void describe_end(const struct tide_child *child, int64_t asked_ms, char *text, size_t size)
+{
+    char how[96];
+
+    if (child->lost)
+        snprintf(how, sizeof how, "was killed since it did not answer");
+    else if (child->signal)
+        snprintf(how, sizeof how, "was killed (%s)", strsignal(child->signal));
+    else
+        snprintf(how, sizeof how, "exited with status %d", child->status);
+    snprintf(text, size, "worker %u %s while it loaded this, %.1f s after it began\n", child->index, how,
+             (double)(tide_clock_monotonic_ms() - asked_ms) / 1000);
+}
+
 void tide_reload_child_gone(struct tide_reload *reload, struct tide_child *child)
 {
-    char report[64];
+    char report[160];
 
     for (size_t i = 0; i < reload->count; i++) {
         bool asked = child->asked[i] && reload->bundles[i].candidate;
 
         child->asked[i] = false;
         if (asked) {
-            snprintf(report, sizeof report, "worker %u died while it loaded this\n", child->index);
+            describe_end(child, reload->bundles[i].asked_ms, report, sizeof report);
             refuse(reload, i, report);
         }
         see_swapped(reload, i);

@@ -11,6 +11,7 @@ struct reloaded {
     struct tide_reload *reload;
     struct tide_reload_bundle told;           /* its texts are filled in when it is asked for */
     struct tide_content *current, *candidate; /* candidate: the workers are asked about it; NULL: none */
+    int64_t asked_ms;                         /* when a worker began to load the candidate */
     bool back;                                /* the candidate is one of the history */
     bool passed;                              /* the candidate needs no specs, or they have passed */
     bool migrated;                            /* it brings no schema files, or the database has them */

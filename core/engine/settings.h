@@ -101,6 +101,9 @@ const char *tide_settings_origin(const struct tide_settings *settings, const cha
 bool tide_settings_queue_is_external(const struct tide_settings *settings, const char *queue);
 /* Where the bundle listens, or NULL. */
 const char *tide_settings_address(const struct tide_settings_bundle *bundle);
+/* What to tell of a bundle that has routes when nobody said where it listens: what is missing, and how to
+ * give it. Cut off at size. */
+void tide_settings_no_address(const struct tide_settings_bundle *bundle, char *text, size_t size);
 void tide_settings_log(const struct tide_settings *settings, struct tide_log *log, const char *process);
 
 /* Appends the table of all settings, for people. */

@@ -153,12 +153,25 @@ static size_t names_of(const char *group, size_t len, char words[][32])
     return count;
 }
 
+/* "watch": of which group it is; NULL: of none. */
+static const char *group_with(const char *word, size_t *len)
+{
+    for (size_t i = 0; i < tide_settings_count; i++) {
+        const char *name = tide_settings_table[i].name, *dot = strchr(name, '.');
+
+        *len = dot ? (size_t)(dot - name) : 0;
+        if (dot && strcmp(dot + 1, word) == 0)
+            return name;
+    }
+    return NULL;
+}
+
 void tide_setting_unknown(const char *name, struct tide_buf *report)
 {
-    const char *dot = strrchr(name, '.'), *nearest;
+    const char *dot = strrchr(name, '.'), *nearest, *within;
     const char *pointers[TIDE_SETTINGS + 1] = {NULL};
     char words[TIDE_SETTINGS + 1][32], group[64];
-    size_t len = dot ? (size_t)(dot - name) : 0, count;
+    size_t len = dot ? (size_t)(dot - name) : 0, count, within_len;
 
     snprintf(group, sizeof group, "%.*s", (int)len, name);
     if (dot && !tide_setting_is_group(group)) { /* listn.gateway: the first word is the one at fault */
@@ -171,7 +184,10 @@ void tide_setting_unknown(const char *name, struct tide_buf *report)
     for (size_t i = 0; i < count; i++)
         pointers[i] = words[i];
     nearest = tide_suggest(dot ? dot + 1 : name, pointers, count);
-    if (nearest)
+    within = dot ? NULL : group_with(name, &within_len);
+    if (within)
+        tide_buf_printf(report, " (did you mean %.*s = { %s = ... }?)", (int)within_len, within, name);
+    else if (nearest)
         tide_buf_printf(report, " (did you mean '%.*s%s%s'?)", (int)len, group, len ? "." : "", nearest);
     tide_buf_printf(report, "\n  known%s%.*s: ", len ? " in " : " settings", (int)len, group);
     for (size_t i = 0; i < count; i++)
@@ -207,11 +223,16 @@ static const char *expected(const struct tide_setting *setting)
     return "";
 }
 
-static const char *last_word(const char *name)
+/* As it is written in the file: "as in reload = { watch = "off" }". */
+static void put_example(const struct tide_setting *setting, struct tide_buf *out)
 {
-    const char *dot = strrchr(name, '.');
+    const char *dot = strchr(setting->name, '.');
 
-    return dot ? dot + 1 : name;
+    if (dot)
+        tide_buf_printf(out, "as in %.*s = { %s = %s }", (int)(dot - setting->name), setting->name, dot + 1,
+                        setting->example);
+    else
+        tide_buf_printf(out, "as in %s = %s", setting->name, setting->example);
 }
 
 static bool put_names(const struct tide_node *list, struct tide_buf *out)
@@ -240,8 +261,9 @@ bool tide_setting_text(const struct tide_setting *setting, const struct tide_nod
         return tide_buf_puts(out, "off");
     if (node->type == TIDE_NODE_NUMBER && count && node->number == (double)(int64_t)node->number)
         return tide_buf_printf(out, "%lld", (long long)node->number);
-    tide_buf_printf(report, "expected %s, as in %s = %s; this is %s\n", expected(setting),
-                    last_word(setting->name), setting->example, tide_node_type_name(node));
+    tide_buf_printf(report, "expected %s, ", expected(setting));
+    put_example(setting, report);
+    tide_buf_printf(report, "; this is %s\n", tide_node_type_name(node));
     return false;
 }
 
@@ -289,8 +311,9 @@ static void refuse_range(const struct tide_setting *setting, struct tide_buf *re
                        : setting->type == TIDE_SETTING_SIZE   ? " bytes"
                                                               : "";
 
-    tide_buf_printf(report, "allowed is %" PRId64 " to %" PRId64 "%s, as in %s = %s\n", setting->min,
-                    setting->max, unit, last_word(setting->name), setting->example);
+    tide_buf_printf(report, "allowed is %" PRId64 " to %" PRId64 "%s, ", setting->min, setting->max, unit);
+    put_example(setting, report);
+    tide_buf_putc(report, '\n');
 }
 
 static bool apply_number(const struct tide_setting *setting, const char *text, int64_t *field,
@@ -300,7 +323,8 @@ static bool apply_number(const struct tide_setting *setting, const char *text, i
     int64_t value;
 
     if (!parse_number(setting, text, &value, &err)) {
-        tide_buf_printf(report, "%s, as in %s = %s", err.message, last_word(setting->name), setting->example);
+        tide_buf_printf(report, "%s, ", err.message);
+        put_example(setting, report);
         for (size_t i = 0; setting->choices && setting->choices[i]; i++)
             tide_buf_printf(report, "%s%s", i ? ", " : "\n  allowed: ", setting->choices[i]);
         tide_buf_putc(report, '\n');
@@ -333,14 +357,16 @@ bool tide_setting_apply(const struct tide_setting *setting, const char *text, st
     if (setting->type == TIDE_SETTING_NAMES && !*text)
         return true;
     if (setting->type == TIDE_SETTING_ADDRESS && strcmp(text, "off") != 0 && !tide_setting_is_address(text)) {
-        tide_buf_printf(report, "'%.60s' is not an address, as in %s = %s\n", text, last_word(setting->name),
-                        setting->example);
+        tide_buf_printf(report, "'%.60s' is not an address, ", text);
+        put_example(setting, report);
+        tide_buf_putc(report, '\n');
         return false;
     }
     if (!*text || has_control(text)) { /* the value may be a secret: it is not shown */
-        tide_buf_printf(report, "%s, expected %s, as in %s = %s\n",
-                        *text ? "it has control characters" : "it is empty", expected(setting),
-                        last_word(setting->name), setting->example);
+        tide_buf_printf(report, "%s, expected %s, ", *text ? "it has control characters" : "it is empty",
+                        expected(setting));
+        put_example(setting, report);
+        tide_buf_putc(report, '\n');
         return false;
     }
     if (setting->type != TIDE_SETTING_ADDRESS || strcmp(text, "off") != 0) {
@@ -404,8 +430,9 @@ void tide_settings_help(struct tide_buf *out)
         const struct tide_setting *setting = &tide_settings_table[i];
         tide_setting_variable(setting->name, variable, sizeof variable);
         tide_buf_printf(out, "%-32s %s\n", setting->name, setting->doc);
-        tide_buf_printf(out, "%-32s as in %s = %s, or %s%s%s\n", "", last_word(setting->name),
-                        setting->example, variable, setting->fallback ? "; default " : "",
+        tide_buf_printf(out, "%-32s ", "");
+        put_example(setting, out);
+        tide_buf_printf(out, ", or %s%s%s\n", variable, setting->fallback ? "; default " : "",
                         setting->fallback ? setting->fallback : "");
         for (size_t j = 0; setting->choices && setting->choices[j]; j++)
             tide_buf_printf(out, "%s%s%s", j ? ", " : "                                 one of ",
@@ -414,12 +441,12 @@ void tide_settings_help(struct tide_buf *out)
     tide_buf_puts(
         out,
         "listen.BUNDLE                    address of a bundle's routes\n"
-        "                                 as in gateway = \"0.0.0.0:8080\", or "
+        "                                 as in listen = { gateway = \"0.0.0.0:8080\" }, or "
         "TIDEMILL_LISTEN_GATEWAY; default for\n"
         "                                 gateway 127.0.0.1:8080, for auth 127.0.0.1:5000\n"
         "bundles.BUNDLE                   a bundle's own settings, or false: it is not run; all others in "
         "`scripts` are\n"
-        "                                 as in gateway = { max_upload = \"5GiB\" }, or "
+        "                                 as in bundles = { gateway = { max_upload = \"5GiB\" } }, or "
         "TIDEMILL_GATEWAY_MAX_UPLOAD;\n"
         "                                 TIDEMILL_BUNDLES=auth,gateway runs these alone\n");
 }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "engine/lock.h"
 #include "engine/services.h"
+#include "engine/settings_table.h"
 #include "engine/supervisor_internal.h"
 #include "engine/watch.h"
 
@@ -46,6 +47,21 @@ static bool listen_soon(struct tide_supervisor *supervisor, const char *address,
     return true;
 }
 
+/* With what to set, when somebody else has the address. */
+static bool fail_to_listen(const char *name, struct tide_err *err)
+{
+    char setting[64], variable[96];
+    struct tide_err reason = *err;
+
+    snprintf(setting, sizeof setting, "listen.%s", name);
+    if (strcmp(err->code, TIDE_ERR_CONFLICT) != 0)
+        return tide_err_prefix(err, "%s", setting);
+    tide_setting_variable(setting, variable, sizeof variable);
+    return tide_err_set(err, reason.code, reason.retryable,
+                        "%s: %s: stop that, or set another address with listen = { %s = ... } or %s", setting,
+                        reason.message, name, variable);
+}
+
 static bool listen_for(struct tide_supervisor *supervisor, const struct tide_settings_bundle *bundle,
                        struct tide_err *err)
 {
@@ -59,7 +75,7 @@ static bool listen_for(struct tide_supervisor *supervisor, const struct tide_set
         return tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
     if (!listen_soon(supervisor, address, listener->fds, supervisor->child_count, &listener->port, err)) {
         free(listener->fds);
-        return tide_err_prefix(err, "listen.%s = %s", bundle->name, address);
+        return fail_to_listen(bundle->name, err);
     }
     listener->bundle = bundle->name;
     split_address(address, listener);
@@ -79,7 +95,7 @@ static bool listen_all(struct tide_supervisor *supervisor, struct tide_err *err)
     if (listen_soon(supervisor, settings->admin, &supervisor->admin_fd, 1, &supervisor->admin_port, err))
         return true;
     supervisor->admin_fd = -1;
-    return tide_err_prefix(err, "listen.admin = %s", settings->admin);
+    return fail_to_listen("admin", err);
 }
 
 /* The settings as the workers will read them; sealed, so that no worker can change another's. */

@@ -31,12 +31,13 @@ bool tide_child_init(struct tide_supervisor *supervisor, struct tide_child *chil
     child->respawn.data = child;
     child->generations = calloc(supervisor->settings->bundle_count + 1, sizeof *child->generations);
     child->asked = calloc(supervisor->settings->bundle_count + 1, sizeof *child->asked);
+    child->agreed = calloc(supervisor->settings->bundle_count + 1, sizeof *child->agreed);
     child->retired = calloc(supervisor->settings->bundle_count + 1, sizeof *child->retired);
     child->slab_fd = memfd_create("tidemill-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (child->slab_fd < 0)
         return tide_err_errno(err, errno, "memfd_create");
     child->slab = tide_metrics_map(child->slab_fd, err);
-    return (child->slab && child->generations && child->asked && child->retired) ||
+    return (child->slab && child->generations && child->asked && child->agreed && child->retired) ||
            tide_err_set(err, TIDE_ERR_UNAVAILABLE, true, "out of memory");
 }
 
@@ -49,6 +50,7 @@ void tide_child_release(struct tide_child *child)
     tide_buf_release(&child->report);
     free(child->generations);
     free(child->asked);
+    free(child->agreed);
     free(child->retired);
 }
 
@@ -177,6 +179,8 @@ static void on_exit_status(uv_process_t *process, int64_t status, int signal)
     bool clean = status == 0 && signal == 0;
     bool expected = (child->supervisor->state == TIDE_SUPERVISOR_STOPPING && clean) || child->failed;
 
+    child->status = (int)status;
+    child->signal = signal;
     tide_log_event(&child->supervisor->log, expected ? TIDE_LOG_DEBUG : TIDE_LOG_WARN,
                    signal ? "worker was killed" : "worker exited", tide_log_int("worker", child->index),
                    tide_log_int("pid", child->pid), tide_log_int("status", status),
@@ -237,7 +241,7 @@ bool tide_child_spawn(struct tide_child *child, struct tide_err *err)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return tide_err_errno(err, errno, "socketpair");
     tide_buf_reset(&child->report);
-    child->failed = child->idle = false;
+    child->failed = child->idle = child->lost = false;
     child->missed = 0;
     memset(child->problems, 0, sizeof child->problems);
     memset(child->generations, 0, supervisor->settings->bundle_count * sizeof *child->generations);
@@ -285,6 +289,7 @@ void tide_child_beat(struct tide_child *child)
     tide_log_event(&child->supervisor->log, TIDE_LOG_ERROR, "worker does not answer: killed",
                    tide_log_int("worker", child->index), tide_log_int("pid", child->pid),
                    tide_log_int("ms", LOST_BEATS * TIDE_CONTROL_BEAT_MS));
+    child->lost = true;
     tide_child_kill(child);
 }
 

@@ -36,14 +36,17 @@ struct tide_child {
     bool attached;   /* the control socket is not at its end yet */
     bool failed;     /* it told why it can't start */
     bool idle;       /* it drains and has nothing in flight */
+    bool lost;       /* it was killed since it did not answer */
     unsigned missed; /* beats since it was last heard */
     int pid;
+    int status, signal; /* that its process ended with */
     int slab_fd;
     struct tide_metrics *slab;
     int64_t started_ms, backoff_ms, restarts;
     struct tide_buf report;
     char (*generations)[TIDE_GENERATION_LEN]; /* of settings->bundles, as told */
-    bool *asked; /* of settings->bundles: it loads a generation and has not said whether it can run it */
+    bool *asked;  /* of settings->bundles: it loads a generation and has not said whether it can run it */
+    bool *agreed; /* of settings->bundles: it can run the candidate */
     unsigned *retired; /* of settings->bundles: generations before that are still busy, as told */
     char problems[TIDE_BACKENDS][TIDE_HEALTH_PROBLEM_LEN]; /* as told; "": it answers */
 };

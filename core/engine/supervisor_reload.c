@@ -87,6 +87,8 @@ void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t
 
     tide_buf_printf(body, "\"generation\":\"%s\",\"reload\":{\"outcome\":\"%s\"",
                     tide_content_generation(bundle->current), tide_reload_outcome_name(bundle->outcome));
+    if (strcmp(bundle->disk, tide_content_generation(bundle->current)) != 0)
+        tide_buf_printf(body, ",\"disk\":\"%s\"", bundle->disk);
     if (bundle->at_ms)
         tide_buf_printf(body, ",\"at\":%.3f,\"before\":\"%s\"", (double)bundle->at_ms / 1000, bundle->before);
     if (*bundle->report) {
@@ -188,7 +190,9 @@ static bool begin(struct tide_supervisor *supervisor, const struct tide_query *q
     const struct tide_settings_bundle *bundle = name ? tide_settings_bundle(settings, name) : NULL;
 
     if (name && !bundle)
-        return tide_err_set(err, TIDE_ERR_NOT_FOUND, false, "there is no bundle '%.60s'", name);
+        return tide_err_set(
+            err, TIDE_ERR_NOT_FOUND, false,
+            "the engine was started without a bundle '%.60s': one that is new is run after a restart", name);
     for (size_t i = 0; i < query->count; i++)
         if (strcmp(query->pairs[i].name, "bundle") != 0 && strcmp(query->pairs[i].name, "to") != 0)
             return tide_err_set(err, TIDE_ERR_INVALID, false, "?%.60s is unknown; known are bundle and to",

@@ -174,10 +174,9 @@ struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content 
                                      struct tide_buf *report)
 {
     struct worker *worker = hosted->worker;
-    const char *name = hosted->settings->name;
-    char listen[64], variable[96];
     struct tide_findings findings;
     struct tide_bundle *bundle;
+    char message[256];
     struct tide_err err;
 
     if (!tide_services_add(&worker->services, &worker->settings, tide_services_used(content), &err)) {
@@ -190,13 +189,8 @@ struct tide_bundle *tide_worker_load(struct hosted *hosted, struct tide_content 
     tide_findings_report(&findings, report);
     if (!bundle || !tide_bundle_has_routes(bundle) || hosted->settings->listen)
         return bundle;
-    snprintf(listen, sizeof listen, "listen.%s", name);
-    tide_setting_variable(listen, variable, sizeof variable);
-    tide_buf_printf(report,
-                    "%s: the bundle '%s' has routes but no address: set listen = { %s = \"127.0.0.1:8081\" } "
-                    "in the settings "
-                    "file or %s in the environment (\"off\": its routes are not served)\n",
-                    worker->settings.path ? worker->settings.path : "settings", name, name, variable);
+    tide_settings_no_address(hosted->settings, message, sizeof message);
+    tide_buf_printf(report, "%s: %s\n", worker->settings.path ? worker->settings.path : "settings", message);
     tide_bundle_free(bundle);
     return NULL;
 }

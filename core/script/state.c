@@ -9,7 +9,7 @@
 #include "script/internal.h"
 
 #define DEFAULT_MEMORY (256u << 20)
-#define DEFAULT_LOAD_MS 10000
+#define DEFAULT_LOAD_MS 2000
 
 struct tide_state *tide_state_of(lua_State *L)
 {

@@ -32,7 +32,7 @@ struct tide_state_config {
     const char *plugins;                /* directories of plugins, ':' between, or NULL */
     const struct tide_content *content; /* what files are read from; outlives the state. NULL: the disk */
     size_t memory_max;                  /* bytes of Lua memory, passed for moments only; 0: 256 MiB */
-    int64_t load_ms;                    /* CPU time that init.lua may take; 0: 10 s */
+    int64_t load_ms;                    /* CPU time that init.lua may take; 0: 2 s */
     struct tide_budget *budget;         /* outlives the state; NULL: CPU time is not limited */
     void *host;                         /* for bindings: tide_state_host */
     bool sandbox;                       /* false only for the spec runner and the settings' own tools */

@@ -55,9 +55,12 @@ local orders = tide.queue("orders", { item = "string" })
 tide.route("GET /", function() return orders.name end)
 LUA
 checks
+check "routes without an address fail the check, as they stop the engine" is 1
+check "with what to set" says "error: the bundle 'lonely' has routes but no address: set listen = { lonely = \"127.0.0.1:8081\" } in the settings file or TIDEMILL_LISTEN_LONELY"
+export TIDEMILL_LISTEN_LONELY=off
+checks
 check "warnings alone are good" is 0
 check "a queue that nobody consumes is one" says "scripts/lonely/init.lua:1:28: warning: no bundle here consumes the queue 'orders'"
-check "routes without an address, too" says "warning: the bundle 'lonely' has routes but no address: run needs listen = { lonely ="
 check "with the setting that names queues of others" says 'external_queues = { "orders" }'
 TIDEMILL_EXTERNAL_QUEUES=invoices,orders checks
 check "which is heeded" test "$(grep -c orders "$work/body")" = 0
@@ -65,6 +68,7 @@ TIDEMILL_EXTERNAL_QUEUES=order,orders2 checks
 check "for whole names" says "no bundle here consumes the queue 'orders'"
 checks --json
 check "and are told to editors" quietly jq -e 'map(.severity) | unique == ["warning"]' "$work/table"
+unset TIDEMILL_LISTEN_LONELY
 
 file twice/init.lua <<'LUA'
 tide.route("GET /a/{x}", function() return "x" end)

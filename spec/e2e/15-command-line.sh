@@ -38,6 +38,10 @@ check "queue --help lists what matters" says "--data DIR"
 check "and nothing else" eval '! says "--(workers|listen|grace|log|bundle)"'
 run user list --workers 3
 check "the rest is refused" is 2
+run new admin
+check "a reserved name is refused as such" says "'admin' can't be a bundle's name: it is reserved for the admin listener"
+run help settings
+check "help settings shows examples as they are written" says 'as in reload = \{ watch = "off" \}, or TIDEMILL_RELOAD_WATCH'
 run new shop
 check "new names the executable as it was called" says "^  $tidemill check --bundle shop$"
 
@@ -62,7 +66,7 @@ check "and no password" eval '! grep -q hush body && ! grep -q hu/sh body'
 TIDEMILL_SQL=postgres://anna:hush@db/auth TIDEMILL_QUEUE=sqlite: run check
 check "a scheme without a driver is told" says "^error: TIDEMILL_SQL .*there are sqlite:FILE, mysql://USER:PASSWORD@HOST/DATABASE"
 check "a URL without a file is told" says "^error: TIDEMILL_QUEUE .*names nothing after 'sqlite:'"
-TIDEMILL_SQL=mysql://anna:hush@127.0.0.1:1/auth run check
+TIDEMILL_LISTEN_SHOP=off TIDEMILL_SQL=mysql://anna:hush@127.0.0.1:1/auth run check
 check "a right URL is not connected to" is 0
 
 # ---- queue ----

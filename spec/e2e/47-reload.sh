@@ -148,6 +148,23 @@ check "it is the new one" test "$(bundle hello .generation)" != "$before"
 check "the engine stops" engine_stop
 unset TIDE_FAULTS
 
+# ---- a load without an end ----
+
+need "the engine starts" start
+before=$(bundle hello .generation)
+echo 'while true do end' >"$scripts/hello/words.lua"
+is_told() { [[ $(bundle hello .reload.report) =~ $1 ]]; }
+# On a machine that gives the worker no 2 s of CPU time in 20 s, the supervisor is first.
+lost='was killed since it did not answer'
+check "a file that loops for ever is refused" until_true 60 is_told "words.lua:1: the file did not end within 2 s of CPU time|^worker 0 $lost"
+need "all workers are there" until_true 60 is_ready
+echo 'return { greeting = ("a"):rep(60):find(("a*"):rep(40) .. "b") }' >"$scripts/hello/words.lua"
+check "what can't be stopped costs a worker, which is told" until_true 60 is_told "^worker 0 (exited with status 70|$lost) while it loaded this, [0-9.]+ s after it began"
+check "one alone" test "$(curl -s "$admin/-/status" | jq '.workers[1].restarts')" = 0
+check "what ran still runs" eval 'until_true 20 is_ready && [[ $(bundle hello .generation) == "$before" ]] && says_word "killed again"'
+word killed
+check "the engine stops" engine_stop
+
 # ---- a mounted ConfigMap: links through ..data, which is renamed over ----
 
 publish() { # TEXT: a version of the directory, as the kubelet does it

@@ -85,15 +85,19 @@ command reload
 four=$(generation)
 check "reload --to runs a generation of before" eval 'command reload --to "$three" hello && told "^hello: $four -> $three$" && told "^  changed .*words.lua$"'
 check "whatever is on the disk" says_word three
+check "status tells what is on the disk instead" eval 'command status && told "^    on the disk is $four: it does not run$"'
 check "the bundle is found by it" eval 'command reload --to "$four" && says_word four && command reload --to "$three" && says_word three'
 kill -KILL "$(curl -s "$admin/-/status" | jq '.workers[0].pid')"
 is_settled() { curl -s "$admin/-/bundles" | jq -e --arg g "$three" '[.[0].workers[] | select(.state == "ready" and .generation == $g)] | length == 2' >/dev/null; }
 check "a worker that starts later runs it, too" until_true 20 is_settled
 check "what is not kept is told" eval '! command reload --to 0123456789ab && told "no bundle keeps the generation 0123456789ab"'
+cp -r "$scripts/hello" "$scripts/late"
+check "a bundle that is newer than the engine, too" eval '! TIDEMILL_LISTEN_LATE=off command reload late && told "the engine was started without a bundle .late.: .*restart"'
+rm -r "$scripts/late"
 check "what is no generation, too" eval '! command reload --to four && told "12 digits"'
 for i in 1 2 3 4 5 6; do word "more $i" && command reload; done
 check "five are kept" test "$(curl -s "$admin/-/bundles" | jq '.[0].kept | length')" = 5
-check "and no more" eval '! command reload --to "$three" hello && told "hello: the generation $three is not kept"'
+check "and no more" eval '! command reload --to "$three" hello && told "hello: the generation $three is not kept; kept are:( [0-9a-f]{12}){5}$"'
 check "the engine ends well" engine_stop
 export TIDEMILL_RELOAD_WATCH=on TIDEMILL_RELOAD_POLL=100ms
 need "the engine starts with a watch" start

@@ -103,7 +103,7 @@ describe("a script", function()
 
   it("that wants too much memory fails alone", function()
     assert.equal(500, app:get("/hungry").status)
-    assert.matches("not enough memory", last_failure())
+    assert.matches("not enough memory %(the setting limits%.script_memory%)", last_failure())
     assert.equal("fine", app:get("/small").body)
   end)
 
