@@ -155,25 +155,29 @@ static void migrate(struct tide_reload *reload, size_t index)
 }
 
 /* One worker after the other loads it: a load that takes long holds up one alone. Workers that are not there
- * now will start with what is current then. False: all agree. */
+ * now will start with what is current then. When none is ready the first that becomes so is waited for; not
+ * one that can't even start with what is current, which the candidate may mend. False: all agree. */
 static bool ask_next(struct tide_reload *reload, size_t index)
 {
     struct tide_supervisor *supervisor = reload->supervisor;
     struct reloaded *bundle = &reload->bundles[index];
     struct tide_child *next = NULL;
+    bool ready = false, coming = false;
 
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         struct tide_child *child = &supervisor->children[i];
 
-        if (child->state != TIDE_WORKER_READY || child->agreed[index])
+        coming = coming || !child->broken;
+        if (child->state != TIDE_WORKER_READY)
             continue;
         if (child->asked[index])
             return true;
-        if (!next)
+        ready = true;
+        if (!next && !child->agreed[index])
             next = child;
     }
     if (!next)
-        return false;
+        return !ready && coming;
     next->asked[index] = true;
     bundle->asked_ms = tide_clock_monotonic_ms();
     tell_prepare(reload, next, index, bundle->candidate);
@@ -333,6 +337,7 @@ void tide_reload_child_gone(struct tide_reload *reload, struct tide_child *child
             describe_end(child, reload->bundles[i].asked_ms, report, sizeof report);
             refuse(reload, i, report);
         }
+        see_agreed(reload, i);
         see_swapped(reload, i);
     }
 }

@@ -84,6 +84,7 @@ static void become_ready(struct tide_child *child)
     if (child->state != TIDE_WORKER_STARTING)
         return;
     child->state = TIDE_WORKER_READY;
+    child->broken = false;
     tide_log_event(&child->supervisor->log, TIDE_LOG_DEBUG, "worker ready",
                    tide_log_int("worker", child->index), tide_log_int("pid", child->pid),
                    tide_log_int("ms", tide_clock_monotonic_ms() - child->started_ms));
@@ -152,6 +153,7 @@ static void on_gone(struct tide_child *child)
 {
     struct tide_supervisor *supervisor = child->supervisor;
 
+    child->broken = child->state == TIDE_WORKER_STARTING;
     child->state = TIDE_WORKER_DEAD;
     memset(child->retired, 0, supervisor->settings->bundle_count * sizeof *child->retired);
     if (child->failed && supervisor->state == TIDE_SUPERVISOR_RUNNING)

@@ -111,6 +111,25 @@ word eight
 check "then it is" until_true 10 says_word eight
 check "the engine ends well" engine_stop
 
+# ---- no worker is there ----
+
+export TIDEMILL_RELOAD_WATCH=off
+need "the engine starts with one worker" start --workers 1
+kill_worker() { # and return before another is started in its place
+    kill -KILL "$(curl -s "$admin/-/status" | jq '.workers[0].pid')"
+    sleep 0.05
+}
+before=$(generation)
+echo 'error "wrong"' >"$scripts/hello/words.lua"
+kill_worker
+check "what is wrong is refused all the same" eval '! command reload && told "^hello: refused, $before still runs$"'
+check "what was good answers" until_true 20 says_word eight
+word nine
+kill_worker
+check "what is good is run" until_true 20 command reload
+check "and answers" until_true 20 says_word nine
+check "the engine ends well" engine_stop
+
 # ---- specs as a gate ----
 
 unset TIDEMILL_RELOAD_POLL
