@@ -98,11 +98,16 @@ static bool add_file(struct reading *reading, const char *path, const char *name
 {
     struct record record = {.path_len = (uint32_t)strlen(path)};
     size_t start = reading->bytes.len, data;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO without a writer would be waited for */
+    struct stat st;
     bool good;
 
     if (fd < 0)
         return fail(reading, errno, path, true);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return tide_err_set(reading->err, TIDE_ERR_INVALID, false, "%s: not a regular file", path);
+    }
     tide_buf_append(&reading->bytes, &record, sizeof record);
     tide_buf_append(&reading->bytes, path, record.path_len + 1);
     data = reading->bytes.len;

@@ -179,6 +179,18 @@ static void tells_what_cannot_be_read(void **state)
     free(large);
 }
 
+/* It would be waited for until somebody writes into it. */
+static void tells_of_a_module_that_is_no_file(void **state)
+{
+    struct world *world = *state;
+    struct tide_err err;
+
+    assert_int_equal(unlink(path_of(world, "lib/jobs.lua")), 0);
+    assert_int_equal(mkfifo(path_of(world, "lib/jobs.lua"), 0600), 0);
+    assert_null(read_content(world, &err));
+    assert_non_null(strstr(err.message, "lib/jobs.lua: not a regular file"));
+}
+
 static void tells_what_its_scripts_use(void **state)
 {
     static const struct {
@@ -260,6 +272,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_named_by_what_belongs_to_it, open_place, tear_down),
         cmocka_unit_test_setup_teardown(is_the_same_for_another_process, open_place, tear_down),
         cmocka_unit_test_setup_teardown(tells_what_cannot_be_read, open_place, tear_down),
+        cmocka_unit_test_setup_teardown(tells_of_a_module_that_is_no_file, open_place, tear_down),
         cmocka_unit_test_setup_teardown(tells_what_its_scripts_use, open_place, tear_down),
         cmocka_unit_test_setup_teardown(leaves_a_link_to_nowhere_out, open_place, tear_down),
         cmocka_unit_test_setup_teardown(tells_which_files_differ, open_place, tear_down),
