@@ -27,6 +27,10 @@ end
 return prices
 LUA
 file broken/init.lua <<<'local a = = 1'
+file own/init.lua <<'LUA'
+local own = setmetatable({}, { __name = "tide.own", __index = function() error {} end })
+tide.every("1h", function() return own.word end)
+LUA
 file good/init.lua <<<'tide.every("1h", function() end)'
 checks
 check "an error fails the check" is 1
@@ -36,6 +40,7 @@ check "with the line and a caret, tabs and all" says "scripts/shop/init.lua:3:53
 check "and in the same run what is wrong with a module" says "scripts/shop/prices.lua:3:19: error: tide.sql has no 'qeury' (did you mean 'query'?)"
 check "and with another bundle" says "scripts/broken/init.lua:1:9: error: unexpected symbol near '='"
 check "while others are good" grep -q '^good  *ok ' "$work/table"
+check "whatever their own metatables raise" grep -q '^own  *ok ' "$work/table"
 check "no colour in a file" test "$(grep -c $'\033' "$work/body")" = 0
 script -qec "env -u NO_COLOR '$tidemill' check" /dev/null >"$work/body" </dev/null
 check "colour on a terminal" says $'\033[1;31merror:\033[0m'

@@ -53,8 +53,8 @@ local function member(home, name)
   local good, value = pcall(index, home, name)
   if good and value == nil and home == rawget(_G, "os") then
     return nil, ("os has no '%s'; scripts have os.time, os.date, os.clock and os.difftime"):format(name)
-  elseif good then
-    return value
+  elseif good or type(value) ~= "string" then -- what a script's own metatable raises is none of the engine's words
+    return good and value or nil
   end
   return nil, (value:gsub("^[^\n]-:%d+: ", ""))
 end
