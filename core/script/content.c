@@ -378,24 +378,39 @@ const char *tide_content_file(const struct tide_content *content, const char *pa
 
 typedef void each_change(void *arg, enum tide_content_change change, const char *path);
 
+/* As find, from *at on and round; *at is then behind what was found. Two readings of a directory have their
+ * files in the same order: each is found at once. */
+static const char *find_next(const struct tide_content *content, size_t *at, const char *path, size_t *len)
+{
+    const char *bytes =
+        find(content->data + *at - TIDE_GENERATION_LEN, content->len - *at + TIDE_GENERATION_LEN, path, len);
+
+    if (!bytes)
+        bytes = tide_content_file(content, path, len);
+    if (bytes)
+        *at = (size_t)(bytes - content->data) + *len + 1;
+    return bytes;
+}
+
 void tide_content_compare(const struct tide_content *before, const struct tide_content *after,
                           each_change *each, void *arg)
 {
     struct record record;
     const char *path, *data, *other;
-    size_t len;
+    size_t len, next = TIDE_GENERATION_LEN;
 
     for (size_t at = TIDE_GENERATION_LEN; at < after->len; at += record_size(&record)) {
         get_record(after->data + at, &record, &path, &data);
-        other = tide_content_file(before, path, &len);
+        other = find_next(before, &next, path, &len);
         if (!other)
             each(arg, TIDE_CONTENT_ADDED, path);
         else if (len != record.len || memcmp(other, data, len) != 0)
             each(arg, TIDE_CONTENT_CHANGED, path);
     }
+    next = TIDE_GENERATION_LEN;
     for (size_t at = TIDE_GENERATION_LEN; at < before->len; at += record_size(&record)) {
         get_record(before->data + at, &record, &path, &data);
-        if (!tide_content_file(after, path, &len))
+        if (!find_next(after, &next, path, &len))
             each(arg, TIDE_CONTENT_REMOVED, path);
     }
 }
