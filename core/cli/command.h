@@ -57,6 +57,11 @@ const char *tide_cli_value(const struct tide_cli *cli, const char *option);
 int tide_cli_fail(const char *fmt, ...) TIDE_PRINTF(1, 2);
 /* The same with a hint at --help. */
 int tide_cli_usage(const struct tide_cli *cli, const char *fmt, ...) TIDE_PRINTF(2, 3);
+/* The same for an operand that isn't there: the word of `operands` at the index. `verb`: "show: ", or "". */
+int tide_cli_missing(const struct tide_cli *cli, const char *verb, const char *operands, int index);
+/* Whether the directory `data` is there, or `url` has nothing in it, for commands that only look. False: told
+ * on stderr. */
+bool tide_cli_has_data(const struct tide_settings *settings, const char *url);
 
 /* Loads the settings with the options given. False: told on stderr. */
 bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *settings);
@@ -70,6 +75,7 @@ char *tide_cli_plugins(void);
 void tide_cli_log(struct tide_log *log);
 
 extern const struct tide_option tide_settings_options[]; /* all */
+extern const struct tide_option tide_remote_options[];   /* of commands that ask a running engine */
 extern const struct tide_option tide_stores_options[];   /* of commands that only look into the backends */
 
 int tide_cli_run(struct tide_cli *cli);

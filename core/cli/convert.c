@@ -27,8 +27,9 @@ struct conversion {
     int64_t written;
     const char *in_name, *out_name;
     char temporary[MAX_PATH];
-    bool json, terminal;
-    int shown; /* percent */
+    bool json, force, terminal;
+    int64_t timeout_ms; /* 0: the default's */
+    int shown;          /* percent */
     struct tide_media_job *job;
     struct tide_media_result result;
     struct tide_err err;
@@ -174,6 +175,9 @@ static bool open_output(struct conversion *conversion, struct tide_err *err)
         if (!S_ISREG(out.st_mode))
             return tide_err_set(err, TIDE_ERR_INVALID, false, "%s: there already, and not a file",
                                 conversion->out_name);
+        if (!conversion->force)
+            return tide_err_set(err, TIDE_ERR_EXISTS, false, "%s: there already; --force replaces it",
+                                conversion->out_name);
     }
     if (snprintf(conversion->temporary, MAX_PATH, "%s.XXXXXX", conversion->out_name) >= MAX_PATH)
         return tide_err_set(err, TIDE_ERR_INVALID, false, "the path of the output is too long");
@@ -186,14 +190,12 @@ static bool open_output(struct conversion *conversion, struct tide_err *err)
     return true;
 }
 
-static bool options_of(const struct tide_cli *cli, struct tide_media_options *options, struct tide_err *err)
+static struct tide_media_options options_of(const struct tide_cli *cli, int64_t timeout_ms)
 {
-    const char *timeout = tide_cli_value(cli, "timeout");
-
-    options->format = "mp3";
-    options->quality = tide_cli_value(cli, "quality");
-    options->title = tide_cli_value(cli, "title");
-    return !timeout || tide_unit_duration(timeout, &options->timeout_ms, err);
+    return (struct tide_media_options){.format = "mp3",
+                                       .quality = tide_cli_value(cli, "quality"),
+                                       .title = tide_cli_value(cli, "title"),
+                                       .timeout_ms = timeout_ms};
 }
 
 static void watch(struct conversion *conversion, uv_signal_t *handle, int number)
@@ -213,11 +215,11 @@ static bool convert(struct conversion *conversion, const struct tide_cli *cli, c
                                          .patch_arg = conversion,
                                          .progress = on_progress,
                                          .done = on_done,
+                                         .options = options_of(cli, conversion->timeout_ms),
                                          .arg = conversion};
 
     conversion->sink.ops = &ops;
-    if (!options_of(cli, &request.options, err) || !open_input(conversion, err) ||
-        !open_output(conversion, err))
+    if (!open_input(conversion, err) || !open_output(conversion, err))
         return false;
     conversion->job = tide_media_start(&conversion->loop, log, &request, err);
     if (!conversion->job)
@@ -289,7 +291,9 @@ int tide_cli_convert(struct tide_cli *cli)
                                     .in_name = cli->argv[0],
                                     .out_name = cli->argv[1],
                                     .json = tide_cli_value(cli, "json") != NULL,
+                                    .force = tide_cli_value(cli, "force") != NULL,
                                     .terminal = isatty(STDERR_FILENO) == 1};
+    const char *timeout = tide_cli_value(cli, "timeout");
     struct tide_err err;
     struct tide_log log;
     bool ok;
@@ -299,6 +303,8 @@ int tide_cli_convert(struct tide_cli *cli)
             cli, "'%s' can't be the output: that is an MP3 in a file, so its name ends in .mp3%s",
             conversion.out_name,
             strcmp(conversion.out_name, "-") == 0 ? " (there is no way to the standard output)" : "");
+    if (timeout && !tide_unit_duration(timeout, &conversion.timeout_ms, &err))
+        return tide_cli_usage(cli, "--timeout: %s", err.message);
     tide_cli_log(&log);
     signal(SIGPIPE, SIG_IGN);
     uv_loop_init(&conversion.loop);

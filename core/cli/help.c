@@ -11,7 +11,7 @@ void tide_help_all(FILE *out, const struct tide_command *commands, size_t count)
           out);
     for (size_t i = 0; i < count; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("  help       COMMAND, settings, or a name of the Lua API: tide, tide.queue\n\n"
+    fputs("  help       COMMAND, settings, a setting, or a name of the Lua API: tide, tide.queue\n\n"
           "tidemill COMMAND --help tells its options. Exit codes: 0 good, 1 failed, 2 wrong usage.\n",
           out);
 }

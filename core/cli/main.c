@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/help.h"
 #include "cli/options.h"
+#include "engine/settings_table.h"
 #include "engine/suggest.h"
 #include "engine/worker.h"
 
@@ -52,6 +53,7 @@ static const struct tide_option convert_options[] = {
     {"quality", 'q', "V0..V9|64k..320k", "variable or constant bit rate (V2)"},
     {"title", 't', "TEXT", "title in the MP3"},
     {"json", 0, NULL, "print the result as JSON, no progress"},
+    {"force", 'f', NULL, "replace OUT when it is there already"},
     {"timeout", 0, "DURATION", "give up after it (25m)"},
     {0}};
 
@@ -86,9 +88,9 @@ static const struct tide_command commands[] = {
     {"reload", "[BUNDLE]", 0, 1, "have a running engine read its bundles again",
      "Returns when all workers run the new generation, and prints it beside the old one with the files that\n"
      "differ. When one worker can't load it all keep the old one: prints why, and exits with 1.\n",
-     reload_options, tide_settings_options, tide_cli_reload},
+     reload_options, tide_remote_options, tide_cli_reload},
     {"status", "", 0, 0, "show a running engine's workers, and its bundles with their generations",
-     "Exits with 0 when the engine is ready, else with 1.\n", status_options, tide_settings_options,
+     "Exits with 0 when the engine is ready, else with 1.\n", status_options, tide_remote_options,
      tide_cli_status},
     {"migrate", "", 0, 0, "apply the bundles' schema files that the database has not had yet", NULL,
      migrate_options, tide_settings_options, tide_cli_migrate},
@@ -136,6 +138,29 @@ static const struct tide_command *find_command(const char *name)
     return NULL;
 }
 
+static int unknown_word(const char *name)
+{
+    const char *names[COMMANDS + TIDE_SETTINGS + 2];
+    const char *nearest;
+    size_t count = 0;
+
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[count++] = commands[i].name;
+    for (size_t i = 0; i < tide_settings_count; i++)
+        names[count++] = tide_settings_table[i].name;
+    names[count++] = "settings";
+    names[count++] = "tide";
+    nearest = tide_suggest(name, names, count);
+    fprintf(stderr, "tidemill: no help for '%s'", name);
+    if (nearest)
+        fprintf(stderr, " (did you mean '%s'?)", nearest);
+    fputs("\nthere is help for commands (tidemill help), settings (tidemill help settings) and names of the "
+          "Lua API "
+          "(tidemill help tide)\n",
+          stderr);
+    return TIDE_EXIT_USAGE;
+}
+
 static int unknown_command(const char *name)
 {
     const char *names[COMMANDS + 1];
@@ -162,26 +187,35 @@ static int help_api(const char *name)
 
     if (tide_help_api(name, &err))
         return TIDE_EXIT_GOOD;
-    if (strncmp(name, "tide", 4) != 0 && !strchr(name, '.'))
-        return unknown_command(name);
+    if (strncmp(name, "tide.", 5) != 0)
+        return unknown_word(name);
     tide_cli_fail("%s", err.message);
     return TIDE_EXIT_USAGE;
+}
+
+/* "settings", or a setting or a table of them. */
+static bool help_settings(const char *name)
+{
+    struct tide_buf text;
+    bool found = true;
+
+    tide_buf_init(&text, 1 << 20);
+    if (strcmp(name, "settings") == 0)
+        tide_settings_help(&text);
+    else
+        found = tide_settings_help_of(name, &text);
+    if (found)
+        fputs(text.data, stdout);
+    tide_buf_release(&text);
+    return found;
 }
 
 static int help(int argc, char **argv)
 {
     const struct tide_command *command;
-    struct tide_buf text;
 
-    if (argc == 0) {
+    if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
         tide_help_all(stdout, commands, COMMANDS);
-        return TIDE_EXIT_GOOD;
-    }
-    if (strcmp(argv[0], "settings") == 0) {
-        tide_buf_init(&text, 1 << 20);
-        tide_settings_help(&text);
-        fputs(text.data, stdout);
-        tide_buf_release(&text);
         return TIDE_EXIT_GOOD;
     }
     command = find_command(argv[0]);
@@ -189,7 +223,7 @@ static int help(int argc, char **argv)
         tide_help_command(stdout, command);
         return TIDE_EXIT_GOOD;
     }
-    return help_api(argv[0]);
+    return help_settings(argv[0]) ? TIDE_EXIT_GOOD : help_api(argv[0]);
 }
 
 static int run_command(const struct tide_command *command, const char *program, int argc, char **argv)
@@ -205,8 +239,10 @@ static int run_command(const struct tide_command *command, const char *program, 
     case TIDE_OPTIONS_GOOD:
         break;
     }
-    if (cli.argc < command->least || cli.argc > command->most)
-        return tide_cli_usage(&cli, cli.argc < command->least ? "something is missing" : "too many words");
+    if (cli.argc < command->least)
+        return tide_cli_missing(&cli, "", command->operands, cli.argc);
+    if (cli.argc > command->most)
+        return tide_cli_usage(&cli, "too many words");
     return command->run(&cli);
 }
 

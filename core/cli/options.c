@@ -24,6 +24,14 @@ const struct tide_option tide_settings_options[] = {
     {"log-level", 0, "debug|info|warn|error", "events below it are dropped"},
     {0}};
 
+const struct tide_option tide_remote_options[] = {
+    {"config", 'c', "FILE", "settings file"},
+    {"bundle", 'b', "NAME", "only this bundle (may be repeated)"},
+    {"listen", 'l', "NAME=HOST:PORT", "address of admin"},
+    {"data", 0, "DIR", "directory of the embedded backends"},
+    {"scripts", 0, "DIR", "directory of the bundles"},
+    {0}};
+
 const struct tide_option tide_stores_options[] = {{"config", 'c', "FILE", "settings file"},
                                                   {"data", 0, "DIR", "directory of the embedded backends"},
                                                   {"scripts", 0, "DIR", "directory of the bundles"},
@@ -55,6 +63,13 @@ int tide_cli_usage(const struct tide_cli *cli, const char *fmt, ...)
     fprintf(stderr, "\nusage: tidemill %s%s%s; tidemill %s --help tells more\n", command->name,
             *command->operands ? " " : "", command->operands, command->name);
     return TIDE_EXIT_USAGE;
+}
+
+int tide_cli_missing(const struct tide_cli *cli, const char *verb, const char *operands, int index)
+{
+    for (; index > 0; index--)
+        operands += strcspn(operands, " ") + 1;
+    return tide_cli_usage(cli, "%s%.*s is missing", verb, (int)strcspn(operands, " "), operands);
 }
 
 /* ---- parsing ---- */
@@ -240,6 +255,15 @@ bool tide_cli_settings(const struct tide_cli *cli, struct tide_settings *setting
         fputs(report.data, stderr);
     tide_buf_release(&report);
     return ok;
+}
+
+bool tide_cli_has_data(const struct tide_settings *settings, const char *url)
+{
+    if (strncmp(url, "sqlite:", 7) != 0 || access(settings->data, F_OK) == 0)
+        return true;
+    tide_cli_fail("there is no directory '%s' (--data, the setting `data`): nothing was run there",
+                  settings->data);
+    return false;
 }
 
 char *tide_cli_plugins(void)

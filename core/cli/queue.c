@@ -323,12 +323,14 @@ int tide_cli_queue(struct tide_cli *cli)
         ;
     if (verb == 4)
         return tide_cli_usage(cli, "'%s' is none of list, show, retry, purge", cli->argv[0]);
-    if (cli->argc < verbs[verb].least || cli->argc > verbs[verb].most)
-        return tide_cli_usage(cli, "%s: too %s words", cli->argv[0],
-                              cli->argc < verbs[verb].least ? "few" : "many");
+    if (cli->argc < verbs[verb].least)
+        return tide_cli_usage(cli, "%s: QUEUE is missing", cli->argv[0]);
+    if (cli->argc > verbs[verb].most)
+        return tide_cli_usage(cli, "%s: too many words", cli->argv[0]);
     if (!tide_cli_settings(cli, &settings))
         return TIDE_EXIT_FAILED;
-    code = with_broker(cli, &settings, verb);
+    code =
+        tide_cli_has_data(&settings, settings.queue) ? with_broker(cli, &settings, verb) : TIDE_EXIT_FAILED;
     tide_settings_release(&settings);
     return code;
 }

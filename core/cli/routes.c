@@ -66,6 +66,8 @@ int tide_cli_routes(struct tide_cli *cli)
     struct tide_findings findings;
     int code = TIDE_EXIT_FAILED;
 
+    if (tide_cli_value(cli, "json") && tide_cli_value(cli, "graph"))
+        return tide_cli_usage(cli, "--json or --graph: one of them");
     if (!tide_cli_settings(cli, &settings))
         return TIDE_EXIT_FAILED;
     tide_findings_init(&findings);

@@ -14,6 +14,7 @@
 #include "cli/spec_files.h"
 #include "cli/test_watch.h"
 #include "engine/gate.h"
+#include "engine/suggest.h"
 #include "spec/spec.h"
 
 #define TIMEOUT_MS 120000
@@ -139,6 +140,19 @@ static int run_once(const struct tide_cli *cli, struct tide_spec_config *config,
     return code;
 }
 
+static int unknown_word(const struct tide_cli *cli, const struct tide_settings *settings, const char *word)
+{
+    const char **names = calloc(settings->bundle_count + 1, sizeof *names), *nearest = NULL;
+
+    for (size_t i = 0; names && i < settings->bundle_count; i++)
+        names[i] = settings->bundles[i].name;
+    if (names)
+        nearest = tide_suggest(word, names, settings->bundle_count);
+    free(names);
+    return tide_cli_usage(cli, "'%s' is no file, no directory, no bundle and no listed plugin%s%s%s", word,
+                          nearest ? " (did you mean '" : "", nearest ? nearest : "", nearest ? "'?)" : "");
+}
+
 static int test(const struct tide_cli *cli, const struct tide_settings *settings,
                 struct tide_spec_files *files)
 {
@@ -160,7 +174,7 @@ static int test(const struct tide_cli *cli, const struct tide_settings *settings
         return tide_cli_usage(cli, "--timeout: %s", err.message);
     wrong = tide_spec_files_choose(files, settings, cli->argv, cli->argc);
     if (wrong)
-        return tide_cli_usage(cli, "'%s' is no file, no directory, no bundle and no listed plugin", wrong);
+        return unknown_word(cli, settings, wrong);
     if (files->count == 0)
         return tide_cli_fail("no specs: they are files named *" TIDE_SPEC_SUFFIX
                              " in spec/ or in the directory spec of a bundle");

@@ -9,6 +9,7 @@
 
 #include "bind/reference.h"
 #include "cli/command.h"
+#include "engine/lock.h"
 
 #define MAX_PATH 1024
 
@@ -62,7 +63,12 @@ static bool write_annotations(const char *path)
 bool tide_cli_write_types(const char *dir)
 {
     char path[MAX_PATH];
+    struct tide_err err;
 
+    if (!tide_lock_make_directory(dir, &err)) {
+        tide_cli_fail("%s", err.message);
+        return false;
+    }
     if (snprintf(path, sizeof path, "%s/.types/tide.lua", dir) >= (int)sizeof path) {
         tide_cli_fail("the path is too long");
         return false;

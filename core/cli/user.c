@@ -1,4 +1,5 @@
 /* tidemill user. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,7 @@ static bool get_password(const struct tide_cli *cli, char *password, size_t size
         return ask_twice(password, size);
     file = path ? fopen(path, "re") : stdin;
     if (!file) {
-        tide_cli_fail("%s can't be read", path);
+        tide_cli_fail("--password-file %s: %s", path, strerror(errno));
         return false;
     }
     ok = read_line(file, password, size);
@@ -214,6 +215,7 @@ int tide_cli_user(struct tide_cli *cli)
         const char *name;
         int words;
     } verbs[] = {{"add", 2}, {"list", 1}, {"passwd", 2}, {"role", 4}, {"remove", 2}};
+    static const char *const missing[] = {"", "EMAIL", "admin on|off", "on|off"};
     struct tide_settings settings;
     size_t i;
     int code;
@@ -222,15 +224,18 @@ int tide_cli_user(struct tide_cli *cli)
         ;
     if (i == sizeof verbs / sizeof *verbs)
         return tide_cli_usage(cli, "'%s' is none of add, list, passwd, role, remove", cli->argv[0]);
-    if (cli->argc != verbs[i].words)
-        return tide_cli_usage(cli, "%s: too %s words", verbs[i].name,
-                              cli->argc < verbs[i].words ? "few" : "many");
+    if (cli->argc < verbs[i].words)
+        return tide_cli_usage(cli, "%s: %s is missing", verbs[i].name, missing[cli->argc]);
+    if (cli->argc > verbs[i].words)
+        return tide_cli_usage(cli, "%s: too many words", verbs[i].name);
     if (i == 3 && (strcmp(cli->argv[2], "admin") != 0 ||
                    (strcmp(cli->argv[3], "on") != 0 && strcmp(cli->argv[3], "off") != 0)))
         return tide_cli_usage(cli, "write it as: role %s admin on|off", cli->argv[1]);
     if (!tide_cli_settings(cli, &settings))
         return TIDE_EXIT_FAILED;
-    code = dispatch(cli, &settings);
+    code = strcmp(verbs[i].name, "list") != 0 || tide_cli_has_data(&settings, settings.sql)
+               ? dispatch(cli, &settings)
+               : TIDE_EXIT_FAILED;
     tide_settings_release(&settings);
     return code;
 }

@@ -108,5 +108,8 @@ void tide_settings_log(const struct tide_settings *settings, struct tide_log *lo
 
 /* Appends the table of all settings, for people. */
 void tide_settings_help(struct tide_buf *out);
+/* Appends what that says of one setting ("reload.gate"), or of those of a table ("reload"). False: there is
+ * neither. */
+bool tide_settings_help_of(const char *name, struct tide_buf *out);
 
 #endif

@@ -413,10 +413,38 @@ void tide_setting_variable(const char *name, char *out, size_t size)
         out[i] = isalnum((unsigned char)out[i]) ? (char)toupper((unsigned char)out[i]) : '_';
 }
 
-void tide_settings_help(struct tide_buf *out)
+static void describe(const struct tide_setting *setting, struct tide_buf *out)
 {
     char variable[64];
 
+    tide_setting_variable(setting->name, variable, sizeof variable);
+    tide_buf_printf(out, "%-32s %s\n", setting->name, setting->doc);
+    tide_buf_printf(out, "%-32s ", "");
+    put_example(setting, out);
+    tide_buf_printf(out, ", or %s%s%s\n", variable, setting->fallback ? "; default " : "",
+                    setting->fallback ? setting->fallback : "");
+    for (size_t j = 0; setting->choices && setting->choices[j]; j++)
+        tide_buf_printf(out, "%s%s%s", j ? ", " : "                                 one of ",
+                        setting->choices[j], setting->choices[j + 1] ? "" : "\n");
+}
+
+bool tide_settings_help_of(const char *name, struct tide_buf *out)
+{
+    size_t len = strlen(name);
+    bool found = false;
+
+    for (size_t i = 0; i < tide_settings_count; i++) {
+        const char *other = tide_settings_table[i].name;
+        if (strncmp(other, name, len) != 0 || (other[len] && other[len] != '.'))
+            continue;
+        describe(&tide_settings_table[i], out);
+        found = true;
+    }
+    return found;
+}
+
+void tide_settings_help(struct tide_buf *out)
+{
     tide_buf_puts(out,
                   "Settings come from options of the command line, the environment, the settings file "
                   "and defaults: the first\n"
@@ -426,18 +454,8 @@ void tide_settings_help(struct tide_buf *out)
                   "the installed one.\n"
                   "$TIDEMILL_MODULES is a directory of drivers that is looked into instead of the installed "
                   "one.\n\n");
-    for (size_t i = 0; i < tide_settings_count; i++) {
-        const struct tide_setting *setting = &tide_settings_table[i];
-        tide_setting_variable(setting->name, variable, sizeof variable);
-        tide_buf_printf(out, "%-32s %s\n", setting->name, setting->doc);
-        tide_buf_printf(out, "%-32s ", "");
-        put_example(setting, out);
-        tide_buf_printf(out, ", or %s%s%s\n", variable, setting->fallback ? "; default " : "",
-                        setting->fallback ? setting->fallback : "");
-        for (size_t j = 0; setting->choices && setting->choices[j]; j++)
-            tide_buf_printf(out, "%s%s%s", j ? ", " : "                                 one of ",
-                            setting->choices[j], setting->choices[j + 1] ? "" : "\n");
-    }
+    for (size_t i = 0; i < tide_settings_count; i++)
+        describe(&tide_settings_table[i], out);
     tide_buf_puts(
         out,
         "listen.BUNDLE                    address of a bundle's routes\n"

@@ -26,6 +26,17 @@ check "it is named, the input isn't" says "^tidemill: output: not_found: none/ou
 run convert in.mkv out.MP3
 check "a failed conversion names the input" says "^tidemill: in.mkv: unsupported: "
 check "and leaves nothing" test "$(ls)" = "$(printf 'began\nbody\nin.mkv')"
+run convert in.mkv out.mp3 --timeout 1
+check "a wrong timeout is wrong usage" is 2
+check "it is told with the option" says "^tidemill convert: --timeout: '1' is not a duration"
+run convert in.mkv
+check "an operand that is missing is named" says "^tidemill convert: OUT is missing"
+echo mine >out.mp3
+run convert in.mkv out.mp3
+check "an output that is there is not replaced" says "out.mp3: there already; --force replaces it"
+run convert in.mkv out.mp3 --force
+check "unless it is asked for" says "^tidemill: in.mkv: unsupported: "
+check "and a conversion that fails leaves it" test "$(cat out.mp3)" = mine
 
 # ---- help ----
 
@@ -44,6 +55,43 @@ run help settings
 check "help settings shows examples as they are written" says 'as in reload = \{ watch = "off" \}, or TIDEMILL_RELOAD_WATCH'
 run new shop
 check "new names the executable as it was called" says "^  $tidemill check --bundle shop$"
+
+run help --help
+check "help --help is help" is 0
+run help reload.gate
+check "a setting has help" says "TIDEMILL_RELOAD_GATE; default off"
+check "of itself alone" eval '! says "reload.keep"'
+run help reload.gat
+check "help of no setting is wrong usage" is 2
+check "it says which was meant" says "no help for 'reload.gat' .did you mean 'reload.gate'"
+run help consume
+check "a method has help by its last word" says "^tide.Queue:consume"
+run help tide.spec.clock
+check "an object's help has its methods" says "^tide.Clock:advance"
+run status --help
+check "status --help has no settings of an engine" eval '! says "--(workers|grace|log)"'
+run routes --json --graph
+check "two forms of routes are wrong usage" is 2
+run types some/where
+check "types makes its directory" test -f some/where/.types/tide.lua
+run test shpo
+check "test says which bundle was meant" says "'shpo' is no file, .*did you mean 'shop'"
+run test shop -f %
+check "test says which pattern is wrong" says "--filter %: this is no Lua pattern: malformed pattern"
+check "without a traceback" eval '! says traceback'
+
+# ---- a directory that is not there ----
+
+for command in "user list" "queue list" "queue show shop.orders"; do
+    # shellcheck disable=SC2086
+    run $command --data nowhere
+    check "$command refuses it" says "^tidemill: there is no directory 'nowhere'"
+    check "and makes none" test ! -e nowhere
+done
+run user add
+check "user add without an address names what is missing" says "^tidemill user: add: EMAIL is missing"
+run user add ann@example.com --password-file nowhere
+check "a password that can't be read is told with why" says "--password-file nowhere: No such file"
 
 # ---- check: the backends' URLs ----
 
@@ -74,6 +122,7 @@ check "a right URL is not connected to" is 0
 cat >scripts/shop/init.lua <<'LUA'
 tide.queue("shop.orders", {}):consume(function() end)
 LUA
+mkdir -p data
 run queue list --json
 check "queue list has the declared queues" test "$(jq -c . body)" = '[{"queue":"shop.orders","ready":0,"delayed":0,"leased":0,"dead":0}]'
 run queue show shop.orders

@@ -38,16 +38,28 @@ local function unknown(name)
   return nil, ("the API has no '%s'%s; tidemill help tide lists all"):format(name, report.suggestion(name, names))
 end
 
--- What belongs to a name: itself, what is below it, and what is below the classes that it returns.
+-- What belongs to a name: itself, what is below it, and what is below the classes that it is of or returns.
 local function family(name)
   local entry = reference.entries[name]
   local list = below(name)
   if entry then
     table.insert(list, 1, entry)
   end
-  for _, value in ipairs(entry and entry.returns or {}) do
-    for _, method in ipairs(below(value.type)) do
+  local classes = { entry and { type = entry.type }, unpack(entry and entry.returns or {}) }
+  for _, value in ipairs(classes) do
+    for _, method in ipairs(value.type and below(value.type) or {}) do
       list[#list + 1] = method
+    end
+  end
+  return list
+end
+
+-- The entries whose name ends with the word: of "consume", tide.Queue:consume.
+local function ending(word)
+  local list = {}
+  for _, entry in ipairs(reference.all) do
+    if entry.name:match "[%w_]+$" == word then
+      list[#list + 1] = entry
     end
   end
   return list
@@ -59,8 +71,8 @@ function reference.help(name)
   if name == "tide" then
     return text.overview(reference.sections)
   end
-  local parts = {}
-  for i, entry in ipairs(family(name)) do
+  local parts, list = {}, family(name)
+  for i, entry in ipairs(#list > 0 and list or ending(name)) do
     parts[i] = text.entry(entry)
   end
   if #parts == 0 then

@@ -159,9 +159,13 @@ return function(file, line, directory, options_json, passed, failed, skipped)
   tap.note(file)
   native.spec_watch(file)
   watch(busted, report, spec)
-  load("selection").apply(busted, options, line)
-  require "busted.modules.test_file_loader"(busted, { "lua" })({ file }, {}, { excludes = {}, recursive = false })
-  require "busted.execute"(busted)(1, {})
+  local wrong = load("selection").apply(busted, options, line)
+  if wrong then
+    tell(report, "failed", file, 0, wrong)
+  else
+    require "busted.modules.test_file_loader"(busted, { "lua" })({ file }, {}, { excludes = {}, recursive = false })
+    require "busted.execute"(busted)(1, {})
+  end
   local left = leaks.rest()
   if #left > 0 then
     tell(report, "failed", file .. ": what is left open", 0, table.concat(left, "\n"))

@@ -20,7 +20,22 @@ local function is_at(busted, line, f)
   return false
 end
 
+-- Nil, or what is wrong with one of them.
+local function wrong_pattern(patterns)
+  for _, pattern in ipairs(patterns or {}) do
+    local good, err = pcall(string.find, "", pattern)
+    if not good then
+      return ("--filter %s: this is no Lua pattern: %s"):format(pattern, err)
+    end
+  end
+end
+
+-- Nil, or what is wrong with the options.
 function selection.apply(busted, options, line)
+  local wrong = wrong_pattern(options.filter)
+  if wrong then
+    return wrong
+  end
   require "busted.modules.filter_loader"()(busted, {
     tags = options.tags, excludeTags = options.exclude_tags, filter = options.filter, filterOut = {}, list = false,
     nokeepgoing = false, suppressPending = false,

@@ -15,7 +15,7 @@ def ffmpeg(video, mp3, cpu=None):
 def run():
     video = clip(600)
     with work_directory() as work:
-        runs = rounds(ROUNDS, here=lambda: program(ENGINE, "convert", video, work / "here.mp3", "--json"),
+        runs = rounds(ROUNDS, here=lambda: program(ENGINE, "convert", video, work / "here.mp3", "--json", "--force"),
                       ffmpeg=lambda: ffmpeg(video, work / "ffmpeg.mp3"))
         runs |= rounds(1, moviepy=lambda: program(PYTHON, HERE / "peers/moviepy_convert.py", video, work / "moviepy.mp3"))
     return list(rows(runs))
