@@ -89,10 +89,10 @@ static int spec_metrics(lua_State *L)
     return 1;
 }
 
-/* spec_watch(name): the test, or the file, that has the whole time from now on */
+/* spec_watch(name, place): the test, or the file, that has the whole time from now on, and where it stands */
 static int spec_watch(lua_State *L)
 {
-    tide_watchdog_watch(tide_spec_run_of(L)->watchdog, luaL_checkstring(L, 1));
+    tide_watchdog_watch(tide_spec_run_of(L)->watchdog, luaL_checkstring(L, 1), luaL_checkstring(L, 2));
     return 0;
 }
 

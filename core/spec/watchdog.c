@@ -13,7 +13,7 @@ struct tide_watchdog {
     pthread_cond_t changed;
     int64_t timeout_ms;
     char log[128];
-    char name[256];
+    char name[256], place[256];
     struct timespec end; /* CLOCK_MONOTONIC */
     bool stopping;
 };
@@ -39,10 +39,11 @@ static bool is_past(const struct timespec *end)
 /* The other thread may hold the lock of stdout, so not by stdio. */
 static void bite(const struct tide_watchdog *watchdog)
 {
-    dprintf(STDOUT_FILENO,
-            "not ok - %s\n# did not end within %.6g s; what the bundles logged is in %s\nBail out! a test "
-            "hangs\n",
-            watchdog->name, (double)watchdog->timeout_ms / 1000, watchdog->log);
+    dprintf(
+        STDOUT_FILENO,
+        "not ok - %s\n# %s: did not end within %.6g s; what the bundles logged is in %s\nBail out! a test "
+        "hangs\n",
+        watchdog->name, watchdog->place, (double)watchdog->timeout_ms / 1000, watchdog->log);
     _exit(1);
 }
 
@@ -85,7 +86,7 @@ struct tide_watchdog *tide_watchdog_start(int64_t timeout_ms, const char *log, s
     int failure;
 
     if (!watchdog)
-        abort(); /* 700 bytes: nothing sensible can be done without them */
+        abort(); /* 1 KiB: nothing sensible can be done without them */
     watchdog->timeout_ms = timeout_ms;
     snprintf(watchdog->log, sizeof watchdog->log, "%s", log);
     init_lock(watchdog);
@@ -98,10 +99,11 @@ struct tide_watchdog *tide_watchdog_start(int64_t timeout_ms, const char *log, s
     return NULL;
 }
 
-void tide_watchdog_watch(struct tide_watchdog *watchdog, const char *name)
+void tide_watchdog_watch(struct tide_watchdog *watchdog, const char *name, const char *place)
 {
     pthread_mutex_lock(&watchdog->lock);
     snprintf(watchdog->name, sizeof watchdog->name, "%s", name);
+    snprintf(watchdog->place, sizeof watchdog->place, "%s", place);
     set_end(watchdog);
     pthread_cond_signal(&watchdog->changed);
     pthread_mutex_unlock(&watchdog->lock);

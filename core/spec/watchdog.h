@@ -13,8 +13,9 @@ struct tide_watchdog;
 
 /* `log`: named to the reader when it bites; copied. NULL with err when there is no thread to be had. */
 struct tide_watchdog *tide_watchdog_start(int64_t timeout_ms, const char *log, struct tide_err *err);
-/* From now on `name` (copied, cut at 255 bytes) has the whole time. */
-void tide_watchdog_watch(struct tide_watchdog *watchdog, const char *name);
+/* From now on `name` has the whole time; `place` (FILE or FILE:LINE) is told beside it. Both are copied, and
+ * cut at 255 bytes. */
+void tide_watchdog_watch(struct tide_watchdog *watchdog, const char *name, const char *place);
 void tide_watchdog_stop(struct tide_watchdog *watchdog); /* NULL allowed */
 
 #endif

@@ -47,6 +47,7 @@ spec --timeout 3s <<<'local app = tide.spec.bundle("loop", { source = "tide.rout
 it("comes back", function() app:get "/" end)'
 check "a test that never ends, ends the run" is 1
 check "by its name" says '^not ok - comes back$'
+check "and its line" says '^# specs/a_spec.lua:2: did not end within 3 s'
 
 spec <<<'local files = tide.bucket "files"
 it("leaves a file", function()

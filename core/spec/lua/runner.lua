@@ -41,6 +41,11 @@ local function full_name(busted, element)
   return table.concat(names, " ")
 end
 
+-- FILE:LINE of a test; one that is pending may have no function.
+local function place_of(file, element)
+  return element.run and ("%s:%d"):format(file, debug.getinfo(element.run, "S").linedefined) or file
+end
+
 local function text_of(message)
   if type(message) == "string" then
     return message
@@ -100,7 +105,7 @@ local function watch_tests(busted, report, spec, problems)
     leaks.begin()
   end)
   busted.subscribe({ "test", "start" }, function(element)
-    native.spec_watch(full_name(busted, element))
+    native.spec_watch(full_name(busted, element), place_of(report.file, element))
     spec.enter()
     test = {}
     return nil, true
@@ -112,7 +117,7 @@ local function watch_tests(busted, report, spec, problems)
       test.left = status == "success" and leaks.under_way() or {}
       spec.leave()
     end
-    native.spec_watch(report.file)
+    native.spec_watch(report.file, report.file)
     if element.descriptor == "pending" then -- no after_each follows
       conclude(report, spec, test)
       test = nil
@@ -157,7 +162,7 @@ return function(file, line, directory, options_json, passed, failed, skipped)
 
   _G.tide.spec = spec.api
   tap.note(file)
-  native.spec_watch(file)
+  native.spec_watch(file, file)
   watch(busted, report, spec)
   local wrong = load("selection").apply(busted, options, line)
   if wrong then
