@@ -82,6 +82,33 @@ static void find_unconsumed(const struct tide_cli_bundles *loaded, const struct 
     }
 }
 
+static void find_moved(const struct tide_settings *settings, const struct tide_bundle *bundle,
+                       struct tide_findings *findings)
+{
+    const struct tide_declaration *list;
+    size_t count = tide_bundle_declarations(bundle, &list);
+    char message[512];
+
+    for (size_t k = 0; k < count; k++) {
+        const struct tide_settings_bundle *moved =
+            list[k].type == TIDE_DECLARED_UPSTREAM ? tide_settings_moved(settings, list[k].name) : NULL;
+
+        if (!moved)
+            continue;
+        snprintf(message, sizeof message,
+                 "the bundle '%s' calls %.200s, but '%s' listens on %.64s here: what it calls is one of its "
+                 "settings (bundles.%s)",
+                 tide_bundle_name(bundle), list[k].name, moved->name, moved->listen,
+                 tide_bundle_name(bundle));
+        tide_findings_add(findings, &(struct tide_finding){.warning = true,
+                                                           .code = "setting",
+                                                           .file = list[k].file,
+                                                           .line = list[k].line,
+                                                           .column = 1,
+                                                           .message = message});
+    }
+}
+
 static void find_without_address(const struct tide_settings *settings,
                                  const struct tide_settings_bundle *bundle, struct tide_findings *findings)
 {
@@ -100,6 +127,8 @@ static void find_between(const struct tide_cli_bundles *loaded, struct tide_find
 
         if (bundle && tide_bundle_has_routes(bundle) && !settings->listen)
             find_without_address(&loaded->settings, settings, findings);
+        if (bundle)
+            find_moved(&loaded->settings, bundle, findings);
         if (bundle && !loaded->failed) /* a bundle that did not load may be the one that consumes */
             find_unconsumed(loaded, bundle, findings);
     }

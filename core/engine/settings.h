@@ -101,6 +101,9 @@ const char *tide_settings_origin(const struct tide_settings *settings, const cha
 bool tide_settings_queue_is_external(const struct tide_settings *settings, const char *queue);
 /* Where the bundle listens, or NULL. */
 const char *tide_settings_address(const struct tide_settings_bundle *bundle);
+/* A bundle that listens elsewhere than it usually does, when a URL that another one calls names that usual
+ * place: another engine's, perhaps. NULL: none. */
+const struct tide_settings_bundle *tide_settings_moved(const struct tide_settings *settings, const char *url);
 /* What to tell of a bundle that has routes when nobody said where it listens: what is missing, and how to
  * give it. Cut off at size. */
 void tide_settings_no_address(const struct tide_settings_bundle *bundle, char *text, size_t size);

@@ -193,6 +193,44 @@ static const char *default_listen(const char *bundle)
     return strcmp(bundle, "auth") == 0 ? "127.0.0.1:5000" : NULL;
 }
 
+static bool is_at(const char *address, const char *authority, size_t len)
+{
+    return address && strncmp(address, authority, len) == 0 && !address[len];
+}
+
+/* The same machine has many names. */
+static bool has_port_of(const char *address, const char *authority, size_t len)
+{
+    const char *port = strrchr(address, ':');
+    size_t n = strlen(port);
+
+    return n <= len && strncmp(authority + len - n, port, n) == 0;
+}
+
+const struct tide_settings_bundle *tide_settings_moved(const struct tide_settings *settings, const char *url)
+{
+    const char *authority = strstr(url, "://");
+    const struct tide_settings_bundle *moved = NULL;
+    size_t len;
+
+    if (!authority)
+        return NULL;
+    authority += 3;
+    len = strcspn(authority, "/?#");
+    for (size_t i = 0; i < settings->bundle_count; i++) {
+        const struct tide_settings_bundle *bundle = &settings->bundles[i];
+        const char *address = tide_settings_address(bundle);
+
+        if (!address)
+            continue;
+        if (has_port_of(address, authority, len))
+            return NULL;
+        if (is_at(default_listen(bundle->name), authority, len))
+            moved = bundle;
+    }
+    return moved;
+}
+
 static char *listen_of(struct tide_settings_load *load, const char *bundle)
 {
     const char *text = default_listen(bundle), *origin = bundle;

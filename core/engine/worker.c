@@ -227,16 +227,30 @@ static void note_upstream(struct hosted *hosted)
     tide_control_send(&hosted->worker->control, line);
 }
 
+static void warn_of_moved(const struct worker *worker, const struct tide_bundle *caller, const char *url)
+{
+    const struct tide_settings_bundle *moved = tide_settings_moved(&worker->settings, url);
+
+    if (moved && worker->index == 0)
+        tide_log_event(&worker->log, TIDE_LOG_WARN, "a bundle calls where another one does not listen",
+                       tide_log_str("bundle", tide_bundle_name(caller)), tide_log_str("url", url),
+                       tide_log_str("other", moved->name), tide_log_str("listens_on", moved->listen));
+}
+
 /* By the port alone: the same machine has many names, and one listener too many is no harm. */
 void tide_worker_note_upstreams(struct worker *worker, const struct tide_bundle *caller)
 {
     const struct tide_declaration *list;
     size_t count = tide_bundle_declarations(caller, &list);
 
-    for (size_t k = 0; k < count; k++)
-        for (size_t i = 0; list[k].type == TIDE_DECLARED_UPSTREAM && i < worker->hosted_count; i++)
+    for (size_t k = 0; k < count; k++) {
+        if (list[k].type != TIDE_DECLARED_UPSTREAM)
+            continue;
+        warn_of_moved(worker, caller, list[k].name);
+        for (size_t i = 0; i < worker->hosted_count; i++)
             if (port_of(worker->hosted[i].listen_fd) == tide_url_port(list[k].name))
                 note_upstream(&worker->hosted[i]);
+    }
 }
 
 static bool serve(struct hosted *hosted, struct tide_err *err)

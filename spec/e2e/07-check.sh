@@ -97,6 +97,20 @@ check "each with its line" says "tidemill.lua:2: error: "
 checks --json
 check "for editors, too" quietly jq -e 'map([.file, .line, .code]) == [["tidemill.lua", 2, "setting"], ["tidemill.lua", 3, "setting"]]' "$work/table"
 
+# ---- a bundle that is not where another calls it ----
+
+rm -r scripts/* tidemill.lua
+file auth/init.lua <<<'tide.route("GET /", function() return "auth" end)'
+file caller/init.lua <<<'local auth = tide.upstream "http://127.0.0.1:5000"
+tide.every("1h", function() auth:get "/" end)'
+checks
+check "the usual address is right" test "$status" = 0 -a ! -s "$work/body"
+TIDEMILL_LISTEN_AUTH=0.0.0.0:5000 checks
+check "on all addresses, too" test "$status" = 0 -a ! -s "$work/body"
+TIDEMILL_LISTEN_AUTH=127.0.0.1:5999 checks
+check "another one is warned of" says "scripts/caller/init.lua:1:1: warning: the bundle 'caller' calls http://127.0.0.1:5000, but 'auth' listens on 127.0.0.1:5999 here"
+check "alone" is 0
+
 # ---- routes --graph ----
 
 rm -r scripts/*

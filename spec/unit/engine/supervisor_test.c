@@ -763,7 +763,8 @@ static void tells_who_holds_its_port(void **state)
     close(second.ready[0]);
     snprintf(holder, sizeof holder, "pid %d)", (int)engine->pid);
     assert_int_equal(count_in_log(&second, holder), 1);
-    assert_int_equal(count_in_log(&second, "listen.web = 127.0.0.1:"), 1);
+    assert_int_equal(count_in_log(&second, "listen.web: 127.0.0.1:"), 1);
+    assert_int_equal(count_in_log(&second, "TIDEMILL_LISTEN_WEB"), 1);
     assert_int_equal(stop(engine), 0);
 }
 
