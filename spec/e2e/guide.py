@@ -106,7 +106,7 @@ def main():
         elif named:
             write(named[1], named[2], rest)
             following = fences[i + 1][2] if i + 1 < len(fences) else ""
-            if kind == "lua" and "FAILED" not in following:
+            if kind == "lua" and "FAILED" not in following and pathlib.Path("tidemill.lua").exists():
                 checked = subprocess.run(["tidemill", "check"], capture_output=True, text=True)
                 tell(checked.returncode == 0, f"check after {named[1]}", checked.stdout + checked.stderr)
         elif kind == "console" and "curl" in text:
