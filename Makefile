@@ -3,7 +3,7 @@ BUILD ?= build
 CCACHE := $(shell command -v ccache)
 CONFIGURE = cmake -S . -G Ninja $(if $(CCACHE),-DCMAKE_C_COMPILER_LAUNCHER=ccache)
 CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
-C_FILES = $(shell find core spec/unit -name '*.[ch]')
+C_FILES = $(shell find core plugins spec/unit -type f -name '*.[ch]')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build tests run demo test servers python-services interop chaos bench check lint asan tsan docs format clean
@@ -60,7 +60,7 @@ lint: ## format and lint only
 	@.ci/setup build check
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr --std=c11 -I core --force \
-	    -D TIDE_VERSION='"lint"' --suppressions-list=.ci/cppcheck -j2 core
+	    -D TIDE_VERSION='"lint"' --suppressions-list=.ci/cppcheck -j2 core plugins
 	luacheck --quiet --std luajit --max-line-length 150 --exclude-files core/script/lua/sandbox.lua -- \
 	    core/bind/lua core/script/lua
 	luacheck --quiet --std luajit --read-globals tide --max-line-length 150 --exclude-files '**/spec/**' -- scripts plugins

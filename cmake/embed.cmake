@@ -1,8 +1,8 @@
-# tide_embed_lua(TARGET FOLDER): compiles FOLDER/lua/**/*.lua into TARGET as a table of sources,
+# tide_embed_lua(TARGET FOLDER): compiles FOLDER/lua/**/* into TARGET as a table of sources,
 #   const struct tide_embedded_lua <folder with _>_lua[];   ended by a NULL name
 # (struct in script/embedded.h). Names are paths below lua/ without ".lua", with "/" as ".".
 function(tide_embed_lua target folder)
-  file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/lua/*.lua)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/lua/*)
   if(NOT files OR NOT TARGET ${target})
     return()
   endif()

@@ -42,7 +42,7 @@ static void find_home(char out[PATH_MAX])
         snprintf(out, PATH_MAX, ".");
 }
 
-static void find_module(const char *module, char *path, size_t size)
+void tide_driver_module(const char *module, char *path, size_t size)
 {
     const char *directory = getenv("TIDEMILL_MODULES");
     char home[PATH_MAX];
@@ -63,7 +63,7 @@ const void *tide_driver_load(const char *feature, const char *module, struct tid
     void *library;
     const void *driver = NULL;
 
-    find_module(module, path, sizeof path);
+    tide_driver_module(module, path, sizeof path);
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library)
         driver = dlsym(library, NAME_OF(TIDE_MODULE_DRIVER));

@@ -31,6 +31,9 @@ const void *tide_driver_load(const char *feature, const char *module, struct tid
 const void *tide_driver_find(const char *feature, const struct tide_driver_choice *choices, size_t count,
                              const char *url, struct tide_err *err);
 
+/* Where the module of this name is, or would be: there may be none. Any thread. */
+void tide_driver_module(const char *module, char *path, size_t size);
+
 /* The path in the URL of something local, such as sqlite:data/x.db or sqlite:///var/x.db; "" when the URL
  * names a host. */
 const char *tide_driver_location(const char *url);

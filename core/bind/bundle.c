@@ -48,6 +48,7 @@ static void register_native(struct tide_bundle *bundle)
     tide_bind_sql(L);
     tide_bind_auth(L);
     tide_bind_crypto(L);
+    tide_bind_plugin(L);
     tide_bind_mail(L);
     tide_bind_media(L);
     tide_bind_http(L);

@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "bind/blob.h"
+#include "bind/plugin.h"
 
 struct media_op;
 
@@ -19,7 +20,8 @@ struct media_op {
     struct tide_op op;
     struct tide_media_input input; /* &input -> this */
     struct tide_blob_reader *reader;
-    void *from, *to; /* userdata of the files; `to` NULL: only a look */
+    void *from, *to;         /* userdata of the files; `to` NULL: only a look, or a sound */
+    struct tide_sink *sound; /* of a plugin's object, or NULL */
     struct tide_media_job *job;
     struct tide_state *state;
     struct progress *progress;
@@ -134,6 +136,8 @@ static void media_release(struct tide_op *op)
     free(self->format);
     free(self->quality);
     free(self->title);
+    if (self->sound)
+        tide_sink_close(self->sound);
 }
 
 static const struct tide_op_type media_type = {.name = "media.transcode",
@@ -199,18 +203,16 @@ static void take_options(lua_State *L, int table, struct media_op *self, struct 
 static void begin(lua_State *L, struct media_op *self)
 {
     self->from = lua_touserdata(L, 1);
-    self->to = lua_touserdata(L, 2); /* NULL for nil */
+    self->to = self->sound ? NULL : lua_touserdata(L, 2); /* NULL for nil */
     tide_bind_file_begin(self->from);
     if (self->to)
         tide_bind_file_begin(self->to);
 }
 
-/* media_run(reader, writer|nil, options, on_progress|nil): result, or nil and the failure */
-static int media_run(lua_State *L)
+static int start(lua_State *L, struct tide_blob_writer *writer, struct tide_plugin_object *object)
 {
     const struct tide_services *services = tide_bind_services(L);
     struct tide_blob_reader *reader = tide_bind_check_reader(L, 1);
-    struct tide_blob_writer *writer = lua_isnil(L, 2) ? NULL : tide_bind_check_writer(L, 2);
     struct tide_media_request request = {.helper = services->media_helper};
     struct media_op *self;
     struct tide_err err;
@@ -231,7 +233,10 @@ static int media_run(lua_State *L)
     }
     take_options(L, 3, self, &request.options);
     request.input = &self->input;
-    request.output = writer ? tide_blob_writer_sink(writer) : NULL;
+    if (object)
+        request.output = self->sound = tide_plugin_sink(tide_plugin_take(object), services->plugins);
+    else
+        request.output = writer ? tide_blob_writer_sink(writer) : NULL;
     request.patch = writer ? patch_output : NULL;
     request.patch_arg = writer;
     request.progress = on_progress;
@@ -246,9 +251,27 @@ static int media_run(lua_State *L)
     return tide_op_wait(L, &self->op);
 }
 
+/* media_run(reader, writer|nil, options, on_progress|nil): result, or nil and the failure */
+static int media_run(lua_State *L)
+{
+    return start(L, lua_isnil(L, 2) ? NULL : tide_bind_check_writer(L, 2), NULL);
+}
+
+/* media_decode(reader, object of a plugin, options): the same */
+static int media_decode(lua_State *L)
+{
+    struct tide_plugin_object *object = tide_plugin_check(L, 2);
+
+    tide_bind_need(L, tide_bind_services(L)->plugins, "plugins", "tide.media.decode");
+    if (!object->type->pcm)
+        return luaL_error(L, "a %s takes no sound", object->type->name);
+    return start(L, NULL, object);
+}
+
 void tide_bind_media(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"media_run", media_run}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"media_run", media_run}, {"media_decode", media_decode}, {NULL, NULL}};
 
     tide_bind_register(L, functions);
 }

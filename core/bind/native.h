@@ -31,6 +31,7 @@ void tide_bind_queue(lua_State *L);        /* queue.c: publish; consumers are de
 void tide_bind_sql(lua_State *L);          /* sql.c */
 void tide_bind_auth(lua_State *L);         /* auth.c: tokens and passwords */
 void tide_bind_crypto(lua_State *L);       /* crypto.c: authentication codes */
+void tide_bind_plugin(lua_State *L);       /* plugin.c: plugins in C */
 void tide_bind_mail(lua_State *L);         /* mail.c */
 void tide_bind_media(lua_State *L);        /* media.c */
 void tide_bind_http(lua_State *L);         /* http.c: the HTTP client */

@@ -33,6 +33,7 @@ struct tide_services {
     struct tide_mailer *mail;
     struct tide_http_client *http;
     struct tide_pool *crypto;   /* password hashing */
+    struct tide_pool *plugins;  /* functions of plugins in C; NULL: none is listed */
     struct tide_budget *budget; /* of the scripts */
     const char *media_helper;   /* path of tidemill-media, or NULL: media/media.h's default */
 };

@@ -71,8 +71,11 @@ static const struct tide_option queue_options[] = {
     {"json", 0, NULL, "list, show: as JSON"},
     {0}};
 
-static const struct tide_option new_options[] = {{"dir", 'd', "DIR", "directory of the bundles (scripts)"},
-                                                 {0}};
+static const struct tide_option new_options[] = {
+    {"dir", 'd', "DIR", "directory of the bundles, or of the plugins (scripts, plugins)"},
+    {"plugin", 0, NULL, "a plugin in C, with its CMakeLists.txt"},
+    {"lua", 0, NULL, "with --plugin: in Lua"},
+    {0}};
 
 static const struct tide_option types_options[] = {
     {"reference", 0, NULL, "the reference of the API as Markdown, on the standard output"}, {0}};
@@ -120,8 +123,8 @@ static const struct tide_command commands[] = {
      "  tidemill queue retry QUEUE ID|--all  dead letters back to their queue\n"
      "  tidemill queue purge QUEUE           delete dead letters\n",
      queue_options, tide_stores_options, tide_cli_queue},
-    {"new", "NAME", 1, 1, "make a bundle with a route, a consumer and a spec", NULL, new_options, NULL,
-     tide_cli_new},
+    {"new", "NAME", 1, 1, "make a bundle with a route, a consumer and a spec, or a plugin", NULL, new_options,
+     NULL, tide_cli_new},
     {"types", "[DIR]", 0, 1, "write the Lua API as annotations for editors (LuaLS)",
      "  tidemill types           on the standard output\n"
      "  tidemill types scripts   scripts/.types/tide.lua and, when there is none, scripts/.luarc.json\n",

@@ -1,4 +1,4 @@
-/* tidemill new: a bundle to start from, out of the templates in cli/lua/new. */
+/* tidemill new: a bundle or a plugin to start from, out of the templates in cli/lua/new. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,27 +76,65 @@ static bool write_template(const char *template, const char *path, const char *n
     return ok;
 }
 
-static int make(const char *program, const char *dir, const char *name)
+/* What is made of which template; NAME is the name in paths, too. */
+struct made {
+    const char *path, *template; /* NULL ends a list */
+};
+
+static const struct made bundle_files[] = {{"init.lua", "new.init"}, {"spec/NAME_spec.lua", "new.spec"}, {0}};
+static const struct made lua_plugin_files[] = {{"plugin.lua", "new.plugin.manifest"},
+                                               {"init.lua", "new.plugin.init"},
+                                               {"spec/NAME_spec.lua", "new.plugin.spec"},
+                                               {0}};
+static const struct made native_plugin_files[] = {{"plugin.lua", "new.plugin.manifest_native"},
+                                                  {"init.lua", "new.plugin.init_native"},
+                                                  {"NAME.c", "new.plugin.native.c"},
+                                                  {"tidemill_plugin.h", "new.plugin.tidemill_plugin.h"},
+                                                  {"CMakeLists.txt", "new.plugin.CMakeLists.txt"},
+                                                  {"spec/NAME_spec.lua", "new.plugin.spec"},
+                                                  {0}};
+
+static bool write_files(const char *home, const char *name, const struct made *files)
 {
-    char bundle[MAX_PATH], path[MAX_PATH + 96];
+    struct tide_buf path;
+    bool ok = true;
+
+    tide_buf_init(&path, MAX_PATH);
+    for (; ok && files->path; files++) {
+        tide_buf_reset(&path);
+        tide_buf_printf(&path, "%s/", home);
+        fill(files->path, name, &path);
+        ok = path.overflow ? !tide_cli_fail("the path is too long")
+                           : write_template(files->template, path.data, name);
+    }
+    tide_buf_release(&path);
+    return ok;
+}
+
+static bool make(const char *dir, const char *name, const struct made *files)
+{
+    char home[MAX_PATH], spec[MAX_PATH + 8];
     struct tide_err err;
 
-    if (snprintf(bundle, sizeof bundle, "%s/%s", dir, name) >= (int)sizeof bundle)
-        return tide_cli_fail("the path is too long");
-    if (access(bundle, F_OK) == 0)
-        return tide_cli_fail("%s is there already", bundle);
+    if (snprintf(home, sizeof home, "%s/%s", dir, name) >= (int)sizeof home)
+        return !tide_cli_fail("the path is too long");
+    if (access(home, F_OK) == 0)
+        return !tide_cli_fail("%s is there already", home);
     if (!tide_lock_make_directory(dir, &err))
-        return tide_cli_fail("%s", err.message);
-    snprintf(path, sizeof path, "%s/spec", bundle);
-    if (mkdir(bundle, 0777) != 0 || mkdir(path, 0777) != 0)
-        return tide_cli_fail("%s: %s", bundle, strerror(errno));
-    snprintf(path, sizeof path, "%s/init.lua", bundle);
-    if (!write_template("new.init", path, name))
-        return TIDE_EXIT_FAILED;
-    snprintf(path, sizeof path, "%s/spec/%s_spec.lua", bundle, name);
-    if (!write_template("new.spec", path, name))
-        return TIDE_EXIT_FAILED;
-    if (!tide_cli_write_types(dir))
+        return !tide_cli_fail("%s", err.message);
+    snprintf(spec, sizeof spec, "%s/spec", home);
+    if (mkdir(home, 0777) != 0 || mkdir(spec, 0777) != 0)
+        return !tide_cli_fail("%s: %s", home, strerror(errno));
+    return write_files(home, name, files);
+}
+
+static int new_bundle(const struct tide_cli *cli, const char *name)
+{
+    const char *dir = tide_cli_value(cli, "dir"), *program = cli->program;
+
+    if (!dir)
+        dir = "scripts";
+    if (!make(dir, name, bundle_files) || !tide_cli_write_types(dir))
         return TIDE_EXIT_FAILED;
     printf("for editors: %s/.luarc.json and %s/.types\n", dir, dir);
     printf("next: give it an address in the settings, since it has routes (and name it in TIDEMILL_BUNDLES "
@@ -106,18 +144,40 @@ static int make(const char *program, const char *dir, const char *name)
     return TIDE_EXIT_GOOD;
 }
 
-int tide_cli_new(struct tide_cli *cli)
+static int new_plugin(const struct tide_cli *cli, const char *name)
 {
     const char *dir = tide_cli_value(cli, "dir");
+    bool lua = tide_cli_value(cli, "lua") != NULL;
 
-    if (!is_name(cli->argv[0]))
+    if (!dir)
+        dir = "plugins";
+    if (!make(dir, name, lua ? lua_plugin_files : native_plugin_files))
+        return TIDE_EXIT_FAILED;
+    puts("next:");
+    if (!lua)
+        printf("  cmake -S %s/%s -B %s/%s/build && cmake --build %s/%s/build\n", dir, name, dir, name, dir,
+               name);
+    printf("  TIDEMILL_PLUGINS=%s %s test %s\nand list it in the settings, plugins = { \"%s\" }, for bundles "
+           "to require it\n",
+           name, cli->program, name, name);
+    return TIDE_EXIT_GOOD;
+}
+
+int tide_cli_new(struct tide_cli *cli)
+{
+    const char *name = cli->argv[0];
+    bool plugin = tide_cli_value(cli, "plugin") != NULL;
+
+    if (!is_name(name) || (plugin && strchr(name, '-')))
         return tide_cli_usage(
             cli,
-            "'%s' can't be a bundle's name: a letter, then letters, digits, _ or -, in lower case, "
-            "at most 31",
-            cli->argv[0]);
-    if (is_reserved(cli->argv[0]))
-        return tide_cli_usage(cli, "'%s' can't be a bundle's name: it is reserved for %s", cli->argv[0],
-                              strcmp(cli->argv[0], "lib") == 0 ? "what bundles share" : "the admin listener");
-    return make(cli->program, dir ? dir : "scripts", cli->argv[0]);
+            "'%s' can't be a %s's name: a letter, then letters, digits%s, in lower case, at "
+            "most 31",
+            name, plugin ? "plugin" : "bundle", plugin ? " or _" : ", _ or -");
+    if (!plugin && is_reserved(name))
+        return tide_cli_usage(cli, "'%s' can't be a bundle's name: it is reserved for %s", name,
+                              strcmp(name, "lib") == 0 ? "what bundles share" : "the admin listener");
+    if (tide_cli_value(cli, "lua") && !plugin)
+        return tide_cli_usage(cli, "--lua is for --plugin; a bundle is always in Lua");
+    return plugin ? new_plugin(cli, name) : new_bundle(cli, name);
 }

@@ -9,6 +9,7 @@
 #include "engine/lock.h"
 
 #define CRYPTO_QUEUE 256 /* logins that wait for a hash; a further one gets 503 */
+#define PLUGINS_QUEUE 256
 
 /* ---- what is wrong with a setting ---- */
 
@@ -98,7 +99,9 @@ bool tide_services_open(struct tide_services *services, const struct tide_settin
         tide_services_add(services, settings, which, err) &&
         (!(which & TIDE_WITH_HTTP) || (services->http = tide_http_client_new(loop, NULL, err))) &&
         (!(which & TIDE_WITH_CRYPTO) ||
-         (services->crypto = tide_pool_new(loop, "crypto", 2, CRYPTO_QUEUE, err))))
+         (services->crypto = tide_pool_new(loop, "crypto", 2, CRYPTO_QUEUE, err))) &&
+        (!settings->plugins || !(which & TIDE_WITH_CRYPTO) ||
+         (services->plugins = tide_pool_new(loop, "plugins", 2, PLUGINS_QUEUE, err))))
         return true;
     tide_services_close(services);
     return false;
@@ -106,6 +109,8 @@ bool tide_services_open(struct tide_services *services, const struct tide_settin
 
 void tide_services_close(struct tide_services *services)
 {
+    if (services->plugins)
+        tide_pool_free(services->plugins);
     if (services->crypto)
         tide_pool_free(services->crypto);
     if (services->http)
@@ -121,6 +126,7 @@ void tide_services_close(struct tide_services *services)
     tide_budget_free(services->budget);
     services->budget = NULL;
     services->crypto = NULL;
+    services->plugins = NULL;
     services->http = NULL;
     services->mail = NULL;
     services->queue = NULL;

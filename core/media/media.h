@@ -37,7 +37,7 @@ struct tide_media_input {
 };
 
 struct tide_media_options {
-    const char *format;  /* "mp3" */
+    const char *format;  /* "mp3", or "pcm": floats, the channels side by side; NULL: "mp3" */
     const char *quality; /* "V0".."V9", or a constant bit rate "64k".."320k" (the MPEG rates); NULL: "V2" */
     const char *title;   /* ID3v2 title, UTF-8, NULL: none */
     int channels;        /* 1, 2, or 0: as the input, at most 2 */

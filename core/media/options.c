@@ -97,14 +97,16 @@ bool tide_media_job_options(struct tide_media_job *job, struct tide_err *err)
     const struct tide_media_options *options = &job->request.options;
     struct tide_frame_start *start = &job->start.start;
 
-    if (options->format && strcmp(options->format, "mp3") != 0)
-        return tide_err_set(err, TIDE_ERR_INVALID, false, "format: \"%.20s\" is not \"mp3\"",
+    bool pcm = options->format && strcmp(options->format, "pcm") == 0;
+
+    if (options->format && !pcm && strcmp(options->format, "mp3") != 0)
+        return tide_err_set(err, TIDE_ERR_INVALID, false, "format: \"%.20s\" is not \"mp3\" or \"pcm\"",
                             options->format);
     if (!set_quality(options->quality, start, err) || !set_shape(options, start, err) ||
         !set_title(options->title, &job->start, err) || !set_limits(options, job, err))
         return false;
     start->version = TIDE_MEDIA_PROTOCOL_VERSION;
-    start->encode = job->request.output != NULL;
+    start->encode = !job->request.output ? TIDE_MEDIA_LOOK : pcm ? TIDE_MEDIA_PCM : TIDE_MEDIA_MP3;
     start->can_patch = job->request.patch != NULL;
     start->input_length = job->request.input->length;
     job->start.frame.type = TIDE_FRAME_START;

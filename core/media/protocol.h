@@ -27,7 +27,7 @@
 #include "media/media.h"
 
 #define TIDE_MEDIA_CHANNEL_FD 3
-#define TIDE_MEDIA_PROTOCOL_VERSION 1
+#define TIDE_MEDIA_PROTOCOL_VERSION 2
 #define TIDE_MEDIA_READ_MAX (1024 * 1024)  /* bytes of a READ */
 #define TIDE_MEDIA_OUTPUT_MAX (256 * 1024) /* bytes of an OUTPUT */
 #define TIDE_MEDIA_PATCH_MAX (16 * 1024)   /* bytes of a PATCH */
@@ -51,9 +51,15 @@ struct tide_frame {
     uint32_t length; /* of the payload, bytes */
 };
 
+enum tide_media_encode {
+    TIDE_MEDIA_LOOK,
+    TIDE_MEDIA_MP3,
+    TIDE_MEDIA_PCM, /* OUTPUTs are whole frames of floats, the channels side by side */
+};
+
 struct tide_frame_start {
     uint32_t version;
-    uint32_t encode;       /* 0: only look */
+    uint32_t encode;       /* enum tide_media_encode */
     uint32_t can_patch;    /* 0: the output can't be patched, so no Xing header is written */
     int32_t vbr;           /* 0..9, or -1: constant bit rate */
     int32_t bitrate;       /* kbit/s when vbr is -1 */

@@ -40,9 +40,10 @@ function plugin.manifest(name)
   return manifest
 end
 
--- Functions of a plugin's module, and below it its classes: { send = function, Sender = class }.
-local function finish(name, module)
+-- What init.lua returns: functions, and classes, { send = function, Sender = class }. One in C gets its functions.
+local function run(name, chunk)
   local manifest, path = plugin.manifest(name), directories[name] .. "/plugin.lua"
+  local module = chunk(name, manifest.native and native.plugin_open(directories[name], name) or nil)
   if type(module) ~= "table" then
     refuse(directories[name] .. "/init.lua", "a plugin returns a table of its functions")
   end
@@ -69,7 +70,7 @@ local function search(name)
   if not source then
     return nil, ("  %s: %s"):format(path, why)
   end
-  return source, path, rest == "" and function(module) return finish(name, module) end or nil
+  return source, path, rest == "" and function(chunk) return run(name, chunk) end or nil
 end
 table.insert(loader.searchers, search)
 

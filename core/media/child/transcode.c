@@ -15,6 +15,7 @@
 #define GAP_MIN 250000
 #define GAP_MAX 60000000
 #define SILENCE_BLOCK 4096
+#define PCM_FRAMES 1024 /* written at once */
 
 struct transcode {
     const struct tide_frame_start *start;
@@ -76,7 +77,7 @@ static bool begin(struct transcode *t, struct tide_err *err)
     if (!pcm_init(&t->pcm, t->frame, t->start->channels, t->start->sample_rate, err))
         return false;
     t->begun = true;
-    if (!t->start->encode)
+    if (t->start->encode != TIDE_MEDIA_MP3)
         return true;
     config.sample_rate = t->pcm.sample_rate;
     config.channels = t->pcm.channels;
@@ -93,6 +94,22 @@ static void tell_progress(struct transcode *t)
         channel_progress(t->channel, (uint32_t)(done * 100));
 }
 
+static bool write_pcm(struct transcode *t, const struct pcm_block *block, struct tide_err *err)
+{
+    float frames[2 * PCM_FRAMES];
+    int channels = t->pcm.channels;
+
+    for (int from = 0, count; from < block->count; from += count) {
+        count = block->count - from < PCM_FRAMES ? block->count - from : PCM_FRAMES;
+        for (int i = 0; i < count; i++)
+            for (int c = 0; c < channels; c++)
+                frames[i * channels + c] = block->samples[c][from + i];
+        if (!output_write(&t->output, frames, (size_t)count * (size_t)channels * sizeof *frames, err))
+            return false;
+    }
+    return true;
+}
+
 static bool encode(struct transcode *t, const struct pcm_block *block, struct tide_err *err)
 {
     if (block->count == 0)
@@ -101,6 +118,8 @@ static bool encode(struct transcode *t, const struct pcm_block *block, struct ti
     if (position_us(t) / 1000 > t->start->max_duration_ms)
         return tide_err_set(err, TIDE_MEDIA_TOO_LONG, false, "the sound is longer than %lld s",
                             (long long)t->start->max_duration_ms / 1000);
+    if (t->start->encode == TIDE_MEDIA_PCM)
+        return write_pcm(t, block, err);
     return encoder_encode(t->encoder, block->samples, block->count, err);
 }
 
@@ -201,7 +220,8 @@ static bool finish(struct transcode *t, bool broken, struct tide_err *err)
 
     if (!decode(t, NULL, err) || !check_whole(t, broken, err))
         return false;
-    return pcm_drain(&t->pcm, &block, err) && encode(t, &block, err) && encoder_finish(t->encoder, err);
+    return pcm_drain(&t->pcm, &block, err) && encode(t, &block, err) &&
+           (!t->encoder || encoder_finish(t->encoder, err));
 }
 
 /* Looks for the first frame when only asked what the file is; else runs to the end. */

@@ -22,6 +22,7 @@ plain "boolean"
 plain "function"
 plain "table"
 plain "number"
+plain "userdata"
 
 function types.any(value)
   return value

@@ -22,8 +22,8 @@ local function search_files(name)
   return nil, table.concat(tried, "\n")
 end
 
--- What finds `require "a.b"`, in order: function(name): source, path and perhaps a function that gets the module's value and
--- returns what the script sees; or nil and where it looked. Plugins add theirs.
+-- What finds `require "a.b"`, in order: function(name): source, path and perhaps a function that runs the chunk and returns what
+-- the script sees; or nil and where it looked. Plugins add theirs.
 loader.searchers = { search_files }
 
 local ends = {}
@@ -68,9 +68,9 @@ end
 local function find(name)
   local tried = {}
   for _, search in ipairs(loader.searchers) do
-    local source, path, finish = search(name)
+    local source, path, run = search(name)
     if source then
-      return source, path, finish
+      return source, path, run
     end
     tried[#tried + 1] = path
   end
@@ -100,7 +100,7 @@ function loader.require(name)
   if not loader.loading then
     error(("require: '%s' is not loaded; require modules at the top of the file, not in a handler"):format(name), 2)
   end
-  local source, path, finish = find(name)
+  local source, path, run = find(name)
   if not source then
     error(NO_MODULE:format(name, path), 2)
   end
@@ -109,9 +109,10 @@ function loader.require(name)
     error(TOLD, 0)
   end
   loader.loaded[name] = BUSY
-  value = chunk(name)
-  if finish then
-    value = finish(value)
+  if run then
+    value = run(chunk)
+  else
+    value = chunk(name)
   end
   loader.loaded[name] = value == nil and true or value
   return loader.loaded[name]

@@ -43,6 +43,27 @@ assert(tide.media.transcode(video, mp3, { quality = "192k", max_duration = "2h" 
 assert(mp3:commit())]],
   },
   {
+    name = "tide.media.decode",
+    doc = "Hands the sound of a video or sound file to an object of a plugin in C: 48000 Hz, two channels.",
+    waits = true,
+    params = {
+      FILE,
+      { name = "taker", type = "userdata", doc = "of a plugin's native function, that takes sound" },
+      { name = "options", optional = true, fields = {
+        { name = "max_duration", type = "duration", optional = true, doc = "of the sound; by default 12 h" },
+        { name = "max_memory", type = "size", optional = true, doc = "of the process; by default 1 GiB" },
+        { name = "timeout", type = "duration", optional = true, doc = "by default 25 min" },
+      } },
+    },
+    returns = { { name = "result", type = "tide.MediaResult" } },
+    fails = {
+      { "unsupported", "no media file, or a format that is not taken" }, { "no_audio", "a media file without sound" },
+      { "corrupt", "damaged or cut off" }, { "too_long", "over `max_duration`" }, { "limit", "over `max_memory` or the CPU time" },
+      { "timeout", "over `timeout`; retryable" }, { "crashed", "the process died; retryable once" }, { "unavailable", "retryable" },
+      { "internal", "the plugin has refused the sound" },
+    },
+  },
+  {
     name = "tide.media.probe",
     doc = "Looks what a media file is, without writing anything.",
     waits = true,

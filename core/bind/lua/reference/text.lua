@@ -149,7 +149,8 @@ right: it is a bug in the script. What can go wrong at run time is returned: `ni
 dead letter. A handler whose time is over, or whose client is gone, ends where it waits.
 
 **What of Lua is there.** Scripts run in LuaJIT (Lua 5.1) with `string`, `table`, `math`, `bit`, `coroutine`, `os.time`, `os.date`,
-`os.clock`, `os.difftime`, and `require` for modules of the bundle and of `scripts/lib`, at the top of a file. There is no `io`, `ffi`,
+`os.clock`, `os.difftime`, and `require` for modules of the bundle and of `scripts/lib` and for listed
+plugins, at the top of a file. There is no `io`, `ffi`,
 `debug` (but `debug.traceback`), `print` (see `tide.log`) or bytecode. A global that is not declared is an error.
 
 Everything here is there since 0.1.]]

@@ -1,0 +1,12 @@
+-- plugins/NAME/plugin.lua: what the plugin is, and the description of its functions, which checks their arguments.
+return {
+  title = "NAME (plugin)",
+  native = true, -- NAME.so has functions for init.lua
+  {
+    name = "NAME.words",
+    doc = "How many words a text has.",
+    waits = true,
+    params = { { name = "text", type = "string" } },
+    returns = { { name = "count", type = "integer" } },
+  },
+}

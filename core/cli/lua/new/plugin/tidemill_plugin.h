@@ -1,0 +1,1 @@
+../../../../bind/tidemill_plugin.h
