@@ -177,14 +177,19 @@ static char *opt_copy(lua_State *L, int table, const char *name)
     return copy;
 }
 
-static int64_t opt_number(lua_State *L, int table, const char *name)
+static double opt_real(lua_State *L, int table, const char *name)
 {
-    int64_t value;
+    double value;
 
     lua_getfield(L, table, name);
-    value = (int64_t)lua_tonumber(L, -1);
+    value = lua_tonumber(L, -1);
     lua_pop(L, 1);
     return value;
+}
+
+static int64_t opt_number(lua_State *L, int table, const char *name)
+{
+    return (int64_t)opt_real(L, table, name);
 }
 
 static void take_options(lua_State *L, int table, struct media_op *self, struct tide_media_options *options)
@@ -192,6 +197,7 @@ static void take_options(lua_State *L, int table, struct media_op *self, struct 
     options->format = self->format = opt_copy(L, table, "format");
     options->quality = self->quality = opt_copy(L, table, "quality");
     options->title = self->title = opt_copy(L, table, "title");
+    options->gain_db = opt_real(L, table, "gain");
     options->channels = (int)opt_number(L, table, "channels");
     options->sample_rate = (int)opt_number(L, table, "sample_rate");
     options->max_duration_ms = opt_number(L, table, "max_duration");
@@ -257,7 +263,7 @@ static int media_run(lua_State *L)
     return start(L, lua_isnil(L, 2) ? NULL : tide_bind_check_writer(L, 2), NULL);
 }
 
-/* media_decode(reader, object of a plugin, options): the same */
+/* media_decode(reader, object of a plugin, options, on_progress|nil): the same */
 static int media_decode(lua_State *L)
 {
     struct tide_plugin_object *object = tide_plugin_check(L, 2);

@@ -40,6 +40,7 @@ struct tide_media_options {
     const char *format;  /* "mp3", or "pcm": floats, the channels side by side; NULL: "mp3" */
     const char *quality; /* "V0".."V9", or a constant bit rate "64k".."320k" (the MPEG rates); NULL: "V2" */
     const char *title;   /* ID3v2 title, UTF-8, NULL: none */
+    double gain_db;      /* what the sound is turned up by, -60 to 30; samples above 31.9 are cut */
     int channels;        /* 1, 2, or 0: as the input, at most 2 */
     int sample_rate;     /* Hz, an MPEG rate, or 0: nearest to the input */
     int64_t max_duration_ms; /* of the audio; 0: 12 h */

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,14 @@ static bool set_shape(const struct tide_media_options *options, struct tide_fram
         options->sample_rate);
 }
 
+static bool set_gain(double gain_db, struct tide_frame_start *start, struct tide_err *err)
+{
+    if (!(gain_db >= -60 && gain_db <= 30))
+        return tide_err_set(err, TIDE_ERR_INVALID, false, "gain: %g dB is not within -60 to 30", gain_db);
+    start->gain = pow(10, gain_db / 20);
+    return true;
+}
+
 static bool set_title(const char *title, struct tide_media_start_message *message, struct tide_err *err)
 {
     size_t len = title ? strlen(title) : 0;
@@ -103,7 +112,8 @@ bool tide_media_job_options(struct tide_media_job *job, struct tide_err *err)
         return tide_err_set(err, TIDE_ERR_INVALID, false, "format: \"%.20s\" is not \"mp3\" or \"pcm\"",
                             options->format);
     if (!set_quality(options->quality, start, err) || !set_shape(options, start, err) ||
-        !set_title(options->title, &job->start, err) || !set_limits(options, job, err))
+        !set_gain(options->gain_db, start, err) || !set_title(options->title, &job->start, err) ||
+        !set_limits(options, job, err))
         return false;
     start->version = TIDE_MEDIA_PROTOCOL_VERSION;
     start->encode = !job->request.output ? TIDE_MEDIA_LOOK : pcm ? TIDE_MEDIA_PCM : TIDE_MEDIA_MP3;

@@ -66,6 +66,7 @@ struct tide_frame_start {
     int32_t channels;      /* 0, 1, 2 */
     int32_t sample_rate;   /* 0 or an MPEG rate */
     uint32_t title_length; /* bytes behind this struct */
+    double gain;           /* factor of every sample */
     int64_t input_length;
     int64_t max_duration_ms;
     int64_t max_output;

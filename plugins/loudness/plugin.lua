@@ -20,6 +20,7 @@ gets it by `local loudness = require "loudness"`. The file is decoded in a proce
       { name = "options", optional = true, fields = {
         { name = "max_duration", type = "duration", optional = true, as_given = true, doc = "of the sound; by default 12 h" },
         { name = "timeout", type = "duration", optional = true, as_given = true, doc = "by default 25 min" },
+        { name = "on_progress", type = "function", optional = true, lua = "fun(percent: integer)", doc = "as of `tide.media.transcode`" },
       } },
     },
     returns = { { name = "loudness", type = "loudness.Measure" } },

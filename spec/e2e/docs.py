@@ -38,13 +38,15 @@ def settings(tidemill):
 
 
 def settings_of_bundles():
+    """{name: default}; None where it is told in words, of those that may be missing."""
     found = {}
     for path in glob.glob("scripts/*/init.lua"):
         bundle = path.split("/")[1]
         with open(path, encoding="utf-8") as file:
             declared = re.search(r"tide\.config \{\n(.*?)^\}", file.read(), re.M | re.S)
-        for name, default in re.findall(r'^  (\w+) = \{ "\w+", (?:default = "?([^",]*)"?,|generate = true)', declared[1] if declared else "", re.M):
-            found[f"{bundle}.{name}"] = default or "generated"
+        for name, default, optional in re.findall(r'^  (\w+) = \{ "\w+", (?:default = "?([^",]*)"?,|generate = true|(optional) = true)',
+                                                  declared[1] if declared else "", re.M):
+            found[f"{bundle}.{name}"] = None if optional else default or "generated"
     return found
 
 

@@ -15,7 +15,7 @@ function media.decode(file, taker, options)
   for name, value in pairs(PCM) do
     all[name] = value
   end
-  return native.media_decode(file.native, taker, all)
+  return native.media_decode(file.native, taker, all, options.on_progress)
 end
 
 function media.probe(file)

@@ -1,6 +1,7 @@
 #include "media/child/transcode.h"
 
 #include <libavutil/avstring.h>
+#include <libavutil/common.h>
 #include <string.h>
 
 #include "media/child/allowed.h"
@@ -15,7 +16,8 @@
 #define GAP_MIN 250000
 #define GAP_MAX 60000000
 #define SILENCE_BLOCK 4096
-#define PCM_FRAMES 1024 /* written at once */
+#define PCM_FRAMES 1024  /* worked on at once */
+#define SAMPLE_MAX 31.9f /* below what the encoder takes */
 
 struct transcode {
     const struct tide_frame_start *start;
@@ -110,6 +112,22 @@ static bool write_pcm(struct transcode *t, const struct pcm_block *block, struct
     return true;
 }
 
+static bool encode_scaled(struct transcode *t, const struct pcm_block *block, struct tide_err *err)
+{
+    float left[PCM_FRAMES], right[PCM_FRAMES], *const scaled[2] = {left, right};
+    const float *const samples[2] = {left, right}, gain = (float)t->start->gain;
+
+    for (int from = 0, count; from < block->count; from += count) {
+        count = block->count - from < PCM_FRAMES ? block->count - from : PCM_FRAMES;
+        for (int c = 0; c < t->pcm.channels; c++)
+            for (int i = 0; i < count; i++)
+                scaled[c][i] = av_clipf(block->samples[c][from + i] * gain, -SAMPLE_MAX, SAMPLE_MAX);
+        if (!encoder_encode(t->encoder, samples, count, err))
+            return false;
+    }
+    return true;
+}
+
 static bool encode(struct transcode *t, const struct pcm_block *block, struct tide_err *err)
 {
     if (block->count == 0)
@@ -120,6 +138,8 @@ static bool encode(struct transcode *t, const struct pcm_block *block, struct ti
                             (long long)t->start->max_duration_ms / 1000);
     if (t->start->encode == TIDE_MEDIA_PCM)
         return write_pcm(t, block, err);
+    if (t->start->gain != 1)
+        return encode_scaled(t, block, err);
     return encoder_encode(t->encoder, block->samples, block->count, err);
 }
 

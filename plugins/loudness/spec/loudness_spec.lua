@@ -9,7 +9,7 @@ describe("loudness", function()
       if not measured then
         return tide.respond.json(422, { code = err.code, message = err.message })
       end
-      measured.gain = loudness.gain(measured, -23)
+      measured.gain, measured.most = loudness.gain(measured, -23), loudness.gain(measured, 0)
       return measured
     end)
   ]] })
@@ -49,8 +49,9 @@ describe("loudness", function()
   end)
 
   it("keeps the peaks below full scale when it turns up", function()
-    local loudness = measure(sine(4, 0.5, true, true))
-    assert.near(loudness.true_peak, -6.02, 0.1)
+    local half = measure(sine(4, 0.5, true, true))
+    assert.near(-6.02, half.true_peak, 0.1)
+    assert.near(-1 + 6.02, half.most, 0.1)
   end)
 
   it("tells what can't be measured", function()

@@ -1,5 +1,6 @@
 /* A job's life: cancel, a child that dies or lies, back-pressure, the sandbox, options, what is told. */
 #include <errno.h>
+#include <math.h>
 #include <sys/wait.h>
 
 #include "fixture.h"
@@ -438,6 +439,10 @@ static void test_options(void **state)
     }
     options->channels = 3;
     expect_refused(run, "channels: 3 is not 1, 2");
+    options->gain_db = 31;
+    expect_refused(run, "gain: 31 dB is not within -60 to 30");
+    options->gain_db = NAN;
+    expect_refused(run, "gain: ");
     options->sample_rate = 44000;
     expect_refused(run, "sample_rate: 44000 is not 8000");
     options->title = title;
