@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <luajit.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -151,11 +152,14 @@ bool tide_state_load(struct tide_state *state, struct tide_findings *findings)
         return false;
     }
     lua_getfield(L, -1, "load_bundle");
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF); /* what runs once isn't worth compiling */
     if (tide_script_pcall(state, 0, 1, state->config.load_ms) == 0)
         take_findings(L, findings);
     else
         tide_findings_add_text(findings, "load",
                                lua_tostring(L, -1) ? lua_tostring(L, -1) : "the bundle could not be loaded");
+    if (!state->config.coverage)
+        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     lua_pop(L, 2);
     return findings->errors == before;
 }
