@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -50,4 +51,17 @@ bool tide_file_make_private(const char *path, struct tide_err *err)
         failure = errno;
     unlink(temporary);
     return failure == 0 || tide_err_errno(err, failure, path);
+}
+
+bool tide_file_next(const char **list, char *path, size_t size)
+{
+    while (*list && **list) {
+        size_t len = strcspn(*list, ":");
+        int written = snprintf(path, size, "%.*s", (int)len, *list);
+
+        *list += (*list)[len] ? len + 1 : len;
+        if (written < (int)size)
+            return true;
+    }
+    return false;
 }

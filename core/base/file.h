@@ -2,6 +2,7 @@
 #ifndef TIDE_BASE_FILE_H
 #define TIDE_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -14,5 +15,9 @@ char *tide_file_read(const char *path, size_t most, size_t *len, struct tide_err
  * follow the umask. A file that is there is never opened: closing it would drop the locks that other
  * connections of this process have on it (POSIX), and SQLite would take it for a file that nobody uses. */
 TIDE_WARN_UNUSED bool tide_file_make_private(const char *path, struct tide_err *err);
+
+/* Copies the next of the paths in *list, which have a ':' between them, and moves *list behind it. One that
+ * does not fit into `size` bytes is passed over. False when there is none left; *list may be NULL. */
+TIDE_WARN_UNUSED bool tide_file_next(const char **list, char *path, size_t size);
 
 #endif

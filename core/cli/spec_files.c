@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 bool tide_spec_files_put(struct tide_spec_files *files, const char *path, int line)
 {
     struct tide_spec_file *grown = realloc(files->list, (files->count + 1) * sizeof *grown);
@@ -65,16 +67,15 @@ static void add_bundle(struct tide_spec_files *files, const struct tide_settings
 /* The specs of one plugin of the settings, or of all when name is NULL. False: there is no such plugin. */
 static bool add_plugins(struct tide_spec_files *files, const struct tide_settings *settings, const char *name)
 {
-    char path[1024];
+    const char *rest = settings->plugins;
+    char path[4096];
     bool found = false;
 
-    for (const char *at = settings->plugins ? settings->plugins : "", *end; *at; at = *end ? end + 1 : end) {
-        end = at + strcspn(at, ":");
-        snprintf(path, sizeof path, "%.*s", (int)(end - at), at);
+    while (tide_file_next(&rest, path, sizeof path - strlen("/spec"))) {
         if (name && strcmp(strrchr(path, '/') + 1, name) != 0)
             continue;
         found = true;
-        strncat(path, "/spec", sizeof path - strlen(path) - 1);
+        strcat(path, "/spec");
         if (access(path, F_OK) == 0)
             add_tree(files, path);
     }

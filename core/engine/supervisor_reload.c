@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "engine/supervisor_internal.h"
 #include "engine/watch.h"
 #include "http/url.h"
@@ -20,15 +21,12 @@ struct tide_reload_waiter {
 /* A change of any is looked at by every bundle: what it requires is known from its content alone. */
 static bool watch_plugins(struct tide_watch *watch, size_t index, const char *plugins)
 {
-    char directory[1024];
-    bool good = true;
+    char directory[4096];
 
-    for (const char *at = plugins ? plugins : "", *end; *at && good; at = *end ? end + 1 : end) {
-        end = at + strcspn(at, ":");
-        snprintf(directory, sizeof directory, "%.*s", (int)(end - at), at);
-        good = tide_watch_add(watch, index, directory);
-    }
-    return good;
+    while (tide_file_next(&plugins, directory, sizeof directory))
+        if (!tide_watch_add(watch, index, directory))
+            return false;
+    return true;
 }
 
 static void on_change(void *arg, size_t index)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 
 #define READINGS 20
 #define PAUSE_US 5000
@@ -195,16 +196,12 @@ static size_t literal(const char *at, const char **name)
 /* Calls add_tree for the Lua files of the plugin `name`, or of every plugin when it is NULL. */
 static bool add_plugin(struct reading *reading, const char *name, size_t name_len)
 {
-    const char *at = reading->plugins ? reading->plugins : "", *end;
+    const char *rest = reading->plugins;
     char directory[4096];
 
-    for (; *at; at = *end ? end + 1 : end) {
-        const char *base;
+    while (tide_file_next(&rest, directory, sizeof directory)) {
+        const char *base = strrchr(directory, '/') ? strrchr(directory, '/') + 1 : directory;
 
-        end = at + strcspn(at, ":");
-        if (snprintf(directory, sizeof directory, "%.*s", (int)(end - at), at) >= (int)sizeof directory)
-            continue;
-        base = strrchr(directory, '/') ? strrchr(directory, '/') + 1 : directory;
         if (name && (strlen(base) != name_len || strncmp(base, name, name_len) != 0))
             continue;
         if (!add_tree(reading, directory, true))

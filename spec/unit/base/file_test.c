@@ -31,6 +31,22 @@ static int tear_down(void **state)
     return rmdir(dir); /* fails when a temporary file is left */
 }
 
+static void paths_are_taken_from_a_list(void **state)
+{
+    const char *list = "/a:long/one::b", *none = NULL;
+    char next[5];
+
+    (void)state;
+    assert_true(tide_file_next(&list, next, sizeof next));
+    assert_string_equal(next, "/a");
+    assert_true(tide_file_next(&list, next, sizeof next)); /* what doesn't fit is passed over */
+    assert_string_equal(next, "");
+    assert_true(tide_file_next(&list, next, sizeof next));
+    assert_string_equal(next, "b");
+    assert_false(tide_file_next(&list, next, sizeof next));
+    assert_false(tide_file_next(&none, next, sizeof next));
+}
+
 static void a_file_is_made_for_its_owner_alone(void **state)
 {
     struct tide_err err;
@@ -103,10 +119,9 @@ static void a_file_is_read_up_to_a_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_file_is_made_for_its_owner_alone),
-        TEST(a_file_that_is_there_stays_as_it_is),
-        TEST(a_missing_directory_is_named),
-        cmocka_unit_test_setup_teardown(a_file_is_read_up_to_a_limit, set_up, tear_down),
+        TEST(paths_are_taken_from_a_list),         TEST(a_file_is_made_for_its_owner_alone),
+        TEST(a_file_that_is_there_stays_as_it_is), TEST(a_missing_directory_is_named),
+        TEST(a_file_is_read_up_to_a_limit),
     };
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }
