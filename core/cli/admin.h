@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "engine/settings.h"
+#include "settings/settings.h"
 
 /* The answer's JSON and status, the caller's to json_decref; NULL: told on stderr. A problem (RFC 9457) is
  * none. */

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "engine/settings.h"
+#include "settings/settings.h"
 
 enum { TIDE_EXIT_GOOD = 0, TIDE_EXIT_FAILED = 1, TIDE_EXIT_USAGE = 2 };
 
@@ -88,7 +88,7 @@ int tide_cli_convert(struct tide_cli *cli);
 int tide_cli_user(struct tide_cli *cli);
 int tide_cli_queue(struct tide_cli *cli);
 int tide_cli_test(struct tide_cli *cli);
-/* `tidemill gate BUNDLE` (engine/gate.h): not for people. */
+/* `tidemill gate BUNDLE` (supervisor/gate.h): not for people. */
 int tide_cli_gate(const char *name);
 int tide_cli_new(struct tide_cli *cli);
 int tide_cli_types(struct tide_cli *cli);

@@ -2,12 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "cli/command.h"
 #include "cli/help.h"
 #include "cli/options.h"
-#include "engine/settings_table.h"
-#include "engine/suggest.h"
-#include "engine/worker.h"
+#include "settings/table.h"
+#include "worker/worker.h"
 
 static const struct tide_option run_options[] = {
     {"dev", 0, NULL,
@@ -254,7 +254,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "--help";
     const struct tide_command *command;
 
-    if (argc == 3 && strcmp(name, "worker") == 0) /* engine/worker.h: not for people */
+    if (argc == 3 && strcmp(name, "worker") == 0) /* worker/worker.h: not for people */
         return tide_worker_main((unsigned)strtoul(argv[2], NULL, 10));
     if (argc == 3 && strcmp(name, "gate") == 0)
         return tide_cli_gate(argv[2]);

@@ -10,8 +10,8 @@
 
 #include "cli/command.h"
 #include "engine/lock.h"
-#include "engine/settings_load.h"
 #include "script/embedded.h"
+#include "settings/load.h"
 
 #define MAX_PATH 1024
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/suggest.h"
+#include "base/suggest.h"
 
 #define MAX_OPTIONS 32
 #define LONG_BASE 256 /* of what getopt_long returns for the option at an index */

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/suggest.h"
 #include "base/utf8.h"
 #include "cli/bundles.h"
 #include "cli/command.h"
-#include "engine/suggest.h"
 
 #define MAX_QUEUES 1000
 #define MAX_SHOWN 100

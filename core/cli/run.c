@@ -9,7 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/users.h"
-#include "engine/supervisor.h"
+#include "supervisor/supervisor.h"
 
 struct run {
     const struct tide_settings *settings;

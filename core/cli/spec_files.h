@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "engine/settings.h"
+#include "settings/settings.h"
 
 #define TIDE_SPEC_SUFFIX "_spec.lua"
 

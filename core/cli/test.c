@@ -8,14 +8,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/suggest.h"
 #include "base/unit.h"
 #include "cli/command.h"
 #include "cli/coverage.h"
 #include "cli/spec_files.h"
 #include "cli/test_watch.h"
-#include "engine/gate.h"
-#include "engine/suggest.h"
 #include "spec/spec.h"
+#include "supervisor/gate.h"
 
 #define TIMEOUT_MS 120000
 #define GATE_NICE 10

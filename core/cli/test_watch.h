@@ -4,7 +4,7 @@
 
 #include "cli/options.h"
 #include "cli/spec_files.h"
-#include "engine/settings.h"
+#include "settings/settings.h"
 #include "spec/spec.h"
 
 /* Runs all files of the command line, then those that an edit touches, until the process is ended. Returns

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "engine/settings.h"
+#include "settings/settings.h"
 
 /* Calls require("users")[function](args) of the bundle auth on the database of the settings. args: a JSON
  * array. */

@@ -23,6 +23,9 @@
 
 #define TIDE_CONTROL_BEAT_MS 1000
 
+/* The descriptors a worker is started with; from SOCKETS on one a listener, then one a bundle. */
+enum { TIDE_WORKER_CONTROL = 3, TIDE_WORKER_SETTINGS, TIDE_WORKER_METRICS, TIDE_WORKER_SOCKETS };
+
 struct tide_control {
     uv_poll_t poll;
     int fd, passed; /* passed: a descriptor that came and was not taken yet; -1: none */

@@ -5,7 +5,7 @@
 
 #include "bind/bundle.h"
 #include "bind/services.h"
-#include "engine/settings.h"
+#include "settings/settings.h"
 
 enum {
     TIDE_WITH_SQL = 1,

@@ -9,8 +9,8 @@
 #ifndef TIDE_SPEC_SPEC_H
 #define TIDE_SPEC_SPEC_H
 
-#include "engine/settings.h"
 #include "script/content.h"
+#include "settings/settings.h"
 
 /* URLs of servers; NULL: embedded. Each file gets a database of its own on `sql` and `blob`, a prefix for its
  * queues on `queue`. */
