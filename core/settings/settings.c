@@ -151,7 +151,18 @@ static void take_root(struct tide_settings_load *load)
     }
 }
 
-/* The first settings file there is, unless one is named; NULL: none. */
+/* Whether the environment or an option says where the bundles are. */
+static bool names_scripts(const struct tide_settings_load *load)
+{
+    for (size_t i = 0; i < load->input->override_count; i++)
+        if (strcmp(load->input->overrides[i].name, "scripts") == 0)
+            return true;
+    return tide_settings_env_get(load, "TIDEMILL_SCRIPTS") ||
+           tide_settings_env_get(load, "TIDEMILL_SCRIPTS_FILE");
+}
+
+/* The first settings file there is, unless one is named; NULL: none. The installed one is of the installed
+ * bundles: with others it is not read. */
 static const char *choose_file(const struct tide_settings_load *load, char *installed, size_t size)
 {
     const char *named =
@@ -162,7 +173,9 @@ static const char *choose_file(const struct tide_settings_load *load, char *inst
     tide_settings_installed("scripts", installed, size);
     strncat(installed, "/tidemill.lua", size - strlen(installed) - 1);
     const char *candidates[] = {"tidemill.lua", "scripts/tidemill.lua", installed};
-    for (size_t i = 0; i < 3; i++)
+    size_t count = names_scripts(load) ? 2 : 3;
+
+    for (size_t i = 0; i < count; i++)
         if (access(candidates[i], R_OK) == 0)
             return candidates[i];
     return NULL;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/url.h"
 
 void tide_admin_respond(struct tide_http_request *request, int status, const char *type,
                         const struct tide_buf *body)
@@ -29,14 +30,50 @@ static void answer_health(struct tide_http_request *request)
     tide_buf_release(&body);
 }
 
+/* Of "exclude=queue&exclude=mail" the backends, as bits. */
+static bool read_excluded(const struct tide_query *query, unsigned *excluded, struct tide_err *err)
+{
+    *excluded = 0;
+    for (size_t i = 0; i < query->count; i++) {
+        int backend = 0;
+
+        while (backend < TIDE_BACKENDS && strcmp(tide_backend_names[backend], query->pairs[i].value) != 0)
+            backend++;
+        if (backend == TIDE_BACKENDS || strcmp(query->pairs[i].name, "exclude") != 0)
+            return tide_err_set(err, TIDE_ERR_INVALID, false,
+                                "/readyz takes nothing but exclude=sql, queue, blob or mail");
+        *excluded |= 1U << backend;
+    }
+    return true;
+}
+
+static bool excluded_by(struct tide_http_request *request, unsigned *excluded, struct tide_err *err)
+{
+    const char *text = tide_http_request_query(request);
+    struct tide_query query;
+    bool ok;
+
+    if (!tide_query_parse(&query, text, strlen(text), 8, err))
+        return false;
+    ok = read_excluded(&query, excluded, err);
+    tide_query_release(&query);
+    return ok;
+}
+
 static void answer_ready(const struct tide_supervisor *supervisor, struct tide_http_request *request)
 {
     struct tide_buf body;
+    struct tide_err err;
+    unsigned excluded;
     bool ready;
 
+    if (!excluded_by(request, &excluded, &err)) {
+        tide_http_respond_problem(request, 400, err.message, NULL, 0);
+        return;
+    }
     tide_buf_init(&body, TIDE_ADMIN_BODY);
     tide_buf_putc(&body, '{');
-    ready = tide_status_put_readiness(supervisor, &body);
+    ready = tide_status_put_readiness(supervisor, excluded, &body);
     tide_buf_printf(&body, ",\"workers\":%u,\"ready_workers\":%u}\n", supervisor->child_count,
                     tide_status_ready_workers(supervisor));
     tide_admin_respond(request, ready ? 200 : 503, "application/json", &body);

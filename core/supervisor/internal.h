@@ -117,8 +117,9 @@ void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t
 
 /* status.c: what is told of the engine, as JSON. */
 unsigned tide_status_ready_workers(const struct tide_supervisor *supervisor);
-/* For /readyz; whether it is ready. */
-bool tide_status_put_readiness(const struct tide_supervisor *supervisor, struct tide_buf *body);
+/* For /readyz; whether it is ready. excluded: bits 1 << TIDE_BACKEND_* of those that may be missing. */
+bool tide_status_put_readiness(const struct tide_supervisor *supervisor, unsigned excluded,
+                               struct tide_buf *body);
 /* For /-/bundles and /-/status. */
 void tide_status_put_bundles(const struct tide_supervisor *supervisor, struct tide_buf *body);
 void tide_status_put(const struct tide_supervisor *supervisor, struct tide_buf *body);

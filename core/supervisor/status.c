@@ -56,7 +56,8 @@ unsigned tide_status_ready_workers(const struct tide_supervisor *supervisor)
     return ready;
 }
 
-bool tide_status_put_readiness(const struct tide_supervisor *supervisor, struct tide_buf *body)
+bool tide_status_put_readiness(const struct tide_supervisor *supervisor, unsigned excluded,
+                               struct tide_buf *body)
 {
     struct tide_buf missing;
     bool ready;
@@ -66,7 +67,7 @@ bool tide_status_put_readiness(const struct tide_supervisor *supervisor, struct 
         put_missing(&missing, "engine", "stopping");
     put_missing_workers(supervisor, &missing);
     for (int i = 0; i < TIDE_BACKENDS; i++)
-        if (problem_of(supervisor, i))
+        if (!(excluded & 1U << i) && problem_of(supervisor, i))
             put_missing(&missing, tide_backend_names[i], problem_of(supervisor, i));
     ready = missing.len == 0;
     tide_buf_printf(body, "\"ready\":%s,\"missing\":[", ready ? "true" : "false");
@@ -138,7 +139,7 @@ void tide_status_put(const struct tide_supervisor *supervisor, struct tide_buf *
 {
     tide_buf_printf(body, "{\"version\":\"" TIDE_VERSION "\",\"pid\":%d,\"uptime\":%.3f,", getpid(),
                     seconds_since(supervisor->started_ms));
-    tide_status_put_readiness(supervisor, body);
+    tide_status_put_readiness(supervisor, 0, body);
     tide_buf_puts(body, ",\"workers\":[");
     put_workers(supervisor, body);
     tide_buf_puts(body, "],\"bundles\":");

@@ -388,9 +388,17 @@ static void tells_which_database_is_missing(void **state)
         snprintf(away, sizeof away, "%s.away", path);
         assert_int_equal(rename(path, away), 0);
         wait_missing(engine, names[i][1]);
+        assert_int_equal(get(engine, engine->admin, i ? "/readyz?exclude=queue" : "/readyz?exclude=sql"),
+                         200);
+        assert_int_equal(get(engine, engine->admin, i ? "/readyz?exclude=sql" : "/readyz?exclude=queue"),
+                         503);
         assert_int_equal(rename(away, path), 0);
         wait_ready(engine, 200);
     }
+    assert_int_equal(get(engine, engine->admin, "/readyz?exclude=queue&exclude=mail"), 200);
+    assert_int_equal(get(engine, engine->admin, "/readyz?exclude=que"), 400);
+    assert_non_null(strstr(engine->answer, "exclude=sql, queue, blob or mail"));
+    assert_int_equal(get(engine, engine->admin, "/readyz?only=queue"), 400);
     assert_true(count_in_log(engine, "backend answers again") >= 2);
     assert_int_equal(stop(engine), 0);
 }
