@@ -27,6 +27,17 @@ static void see(struct reloaded *bundle, const struct tide_content *found)
     memcpy(bundle->seen, tide_content_generation(found), sizeof bundle->seen);
 }
 
+static void measure_success(const struct tide_reload *reload, size_t index, bool successful)
+{
+    char label[160];
+
+    snprintf(label, sizeof label, "bundle=\"%s\"", tide_reload_settings(reload, index)->name);
+    tide_metric_set(tide_metrics_get(reload->supervisor->metrics, TIDE_METRIC_GAUGE,
+                                     "tidemill_config_last_reload_successful", label,
+                                     "0: the last reload was refused, the generation before it still runs."),
+                    successful);
+}
+
 struct tide_reload *tide_reload_new(struct tide_supervisor *supervisor, struct tide_err *err)
 {
     struct tide_reload *reload = calloc(1, sizeof *reload);
@@ -52,6 +63,7 @@ struct tide_reload *tide_reload_new(struct tide_supervisor *supervisor, struct t
             return NULL;
         }
         see(bundle, bundle->current);
+        measure_success(reload, reload->count, true);
     }
     return reload;
 }
@@ -120,12 +132,11 @@ static void count_outcome(const struct tide_reload *reload, size_t index)
     tide_metric_add(tide_metrics_get(metrics, TIDE_METRIC_COUNTER, "tidemill_reloads_total", label,
                                      "Reloads by how they ended."),
                     1);
+    measure_success(reload, index, told->outcome != TIDE_RELOAD_REFUSED);
     snprintf(label, sizeof label, "bundle=\"%s\"", tide_reload_settings(reload, index)->name);
-    tide_metric_set(tide_metrics_get(metrics, TIDE_METRIC_GAUGE, "tidemill_last_reload_successful", label,
-                                     "0: the last reload was refused, the generation before it still runs."),
-                    told->outcome != TIDE_RELOAD_REFUSED);
-    tide_metric_set(tide_metrics_get(metrics, TIDE_METRIC_GAUGE, "tidemill_last_reload_timestamp_seconds",
-                                     label, "When the last reload ended."),
+    tide_metric_set(tide_metrics_get(metrics, TIDE_METRIC_GAUGE,
+                                     "tidemill_config_last_reload_timestamp_seconds", label,
+                                     "When the last reload ended; not there before the first."),
                     (double)told->at_ms / 1000);
 }
 

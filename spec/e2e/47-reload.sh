@@ -32,12 +32,14 @@ start() {
 says_word() { request "$hello/" && is 200 && [[ $(body) == "$1" ]]; }
 bundle() { request "$admin/-/bundles" && field ".[] | select(.name == \"$1\") | $2"; }
 reload() { "$binary" reload "${settings[@]}" "$@" >"$work/body" 2>&1; }
+is_measured() { request "$admin/metrics" && grep -q "^tidemill_config_last_reload_successful{bundle=\"$1\"} $2\$" "$work/body"; }
 told() { grep -qE "$1" "$work/body"; }
 
 # ---- files ----
 
 need "the engine starts" start
 check "it answers" says_word "one shared"
+check "a metric says that all is well" is_measured hello 1
 before=$(bundle other .generation)
 curl -sS "$hello/slow" >"$work/slow" &
 slow=$!
@@ -68,8 +70,8 @@ check "what was good still answers" says_word "three again"
 check "and its generation is told" test "$(bundle hello .generation)" = "$good"
 is_ready() { request "$admin/readyz" && is 200; }
 check "the engine is ready" is_ready
-is_measured() { request "$admin/metrics" && grep -q '^tidemill_last_reload_successful{bundle="hello"} 0$' "$work/body"; }
-check "a metric says so" is_measured
+check "a metric says so" is_measured hello 0
+check "and of the other bundle that all is well" is_measured other 1
 
 # ---- a worker that starts later ----
 
