@@ -18,6 +18,7 @@ struct tide_jwt_key {
     const char *alg;                      /* "HS256" or "ES256" */
     const struct tide_jwt_signer *signer; /* ES256's; HS256 looks for it when it signs */
     crypto_auth_hmacsha256_state hmac;    /* HS256: the secret, taken in */
+    struct tide_jwt_key *accepted;        /* or NULL */
     size_t len;
     unsigned char material[]; /* NUL behind it: PEM readers want text */
 };
@@ -48,6 +49,14 @@ static bool is_hs256(const struct tide_jwt_key *key)
 static bool is_private(const char *material)
 {
     return strstr(material, "PRIVATE KEY-----") != NULL;
+}
+
+static bool can_verify(const struct tide_jwt_key *key, struct tide_err *err)
+{
+    if (is_hs256(key) || !is_private((const char *)key->material))
+        return true;
+    return tide_err_set(err, TIDE_ERR_INTERNAL, false,
+                        "token: an ES256 private key only signs; verify with its public key");
 }
 
 /* A private key proves by signing that it is one for ES256. */
@@ -118,8 +127,19 @@ void tide_jwt_key_free(struct tide_jwt_key *key)
 {
     if (!key)
         return;
+    tide_jwt_key_free(key->accepted);
     explicit_bzero(key, sizeof *key + key->len);
     free(key);
+}
+
+bool tide_jwt_key_accept(struct tide_jwt_key *key, const char *material, size_t len, struct tide_err *err)
+{
+    key->accepted = tide_jwt_key_new(key->alg, material, len, err);
+    if (!key->accepted || can_verify(key->accepted, err))
+        return key->accepted != NULL;
+    tide_jwt_key_free(key->accepted);
+    key->accepted = NULL;
+    return false;
 }
 
 bool tide_jwt_sign(const struct tide_jwt_key *key, const char *claims_json, struct tide_buf *token,
@@ -248,6 +268,8 @@ static bool check_signature(const struct tide_jwt_key *key, const char *token, c
         right = is_hmac(key, parts);
     else if (!key->signer->verify(token, key->material, key->len, &right, err))
         return false;
+    if (!right && key->accepted)
+        return check_signature(key->accepted, token, parts, err);
     return right || denied(err, wrong_signature);
 }
 
@@ -313,9 +335,8 @@ bool tide_jwt_verify(const struct tide_jwt_key *key, const char *token, size_t l
 
     if (len > TIDE_JWT_MAX_TOKEN)
         return tide_err_set(err, TIDE_ERR_INVALID, false, "token: longer than %d bytes", TIDE_JWT_MAX_TOKEN);
-    if (!is_hs256(key) && is_private((const char *)key->material))
-        return tide_err_set(err, TIDE_ERR_INTERNAL, false,
-                            "token: an ES256 private key only signs; verify with its public key");
+    if (!can_verify(key, err))
+        return false;
     memcpy(text, token, len);
     text[len] = '\0';
     if (!split(text, len, parts))

@@ -27,17 +27,19 @@ static int keyring_gc(lua_State *L)
     return 0;
 }
 
-/* jwt_key(alg, material): userdata; raises when it can't be used */
+/* jwt_key(alg, material, accepted|nil): userdata; raises when one can't be used */
 static int jwt_key(lua_State *L)
 {
     const char *alg = luaL_checkstring(L, 1);
     size_t len;
     const char *material = luaL_checklstring(L, 2, &len);
+    size_t accepted_len;
+    const char *accepted = luaL_optlstring(L, 3, NULL, &accepted_len);
     struct keyring *keyring = tide_bind_new(L, sizeof *keyring, keyring_type, keyring_gc);
     struct tide_err err;
 
     keyring->key = tide_jwt_key_new(alg, material, len, &err);
-    if (!keyring->key)
+    if (!keyring->key || (accepted && !tide_jwt_key_accept(keyring->key, accepted, accepted_len, &err)))
         return luaL_error(L, "tide.jwt: %s", err.message);
     return 1;
 }

@@ -5,11 +5,15 @@ local respond = tide.respond
 
 local config = tide.config {
   jwt_secret = { "secret", generate = true, doc = "signs the tokens (HS256); all replicas share it" },
+  jwt_accepted_secret = { "secret", optional = true, doc = "tokens that it has signed are good, too: while it takes the other's place" },
   issuer = { "string", default = "tidemill", doc = "iss of the tokens" },
   trusted_proxies = { "string", default = "127.0.0.1 ::1", doc = "addresses whose X-Forwarded-For is believed: the gateway's" },
   token_ttl = { "duration", default = "24h", doc = "how long a token is good" },
 }
-local tokens = tide.jwt { alg = "HS256", secret = config.jwt_secret, issuer = config.issuer, audience = config.issuer, ttl = config.token_ttl }
+local tokens = tide.jwt {
+  alg = "HS256", secret = config.jwt_secret, accept = config.jwt_accepted_secret,
+  issuer = config.issuer, audience = config.issuer, ttl = config.token_ttl,
+}
 
 local NO_STORE = { ["Cache-Control"] = "no-store" } -- no cache keeps a token
 

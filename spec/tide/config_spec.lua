@@ -28,6 +28,7 @@ describe("tide.config", function()
         list = { "table" },
         secret = { "secret" },
         nothing = { "string", optional = true },
+        no_secret = { "secret", optional = true },
       }]], { port = "25", ratio = 0.5, on = "true", list = { 1, 2 }, secret = ("s"):rep(32) }))
   end)
 
@@ -59,6 +60,7 @@ describe("tide.config", function()
     assert.matches("bundles.shop.key (TIDEMILL_SHOP_KEY): a secret of at least 32 bytes is needed", report, 1, true)
     assert.is_nil(report:find("hunter2", 1, true))
     assert.equal("hunter2", values('{ key = { "secret", min = 7 } }', { key = "hunter2" }).key)
+    assert.matches("a secret of at least 32 bytes is needed", problem('{ key = { "secret", optional = true } }', { key = "hunter2" }), 1, true)
   end)
 
   it("refuses a wrong declaration, with its file and line", function()

@@ -119,6 +119,18 @@ zujj5WynAPW3qGkCq9LaDCqqTl0ds8/X7MCUp0wKCYoFgX4xqs+cUjr37Q==
     assert.matches("^denied ", refusal(token))
   end)
 
+  it("accepts a second secret's tokens, and signs none with it", function()
+    local OTHER = SECRET:reverse()
+    local other = tide.jwt { secret = OTHER, issuer = "shop", audience = "desk" }
+    local both = tide.jwt { secret = SECRET, accept = OTHER, issuer = "shop", audience = "desk" }
+    assert.equal("anna", assert(both:verify(assert(other:sign { sub = "anna" }))).sub)
+    assert.equal("anna", assert(both:verify(FOREIGN.good)).sub)
+    assert.equal("denied token: expired", refusal(FOREIGN.expired, both))
+    assert.equal("denied token: the signature is wrong", refusal(FOREIGN.secret, both))
+    assert.equal("denied token: the signature is wrong", refusal(both:sign { sub = "anna" }, other))
+    assert.matches("at least 32 bytes", mistake(function() tide.jwt { secret = SECRET, accept = "too short" } end))
+  end)
+
   it("tells the mistakes of the script by file and line", function()
     local at = "^spec/tide/jwt_spec.lua:%d+: "
     assert.matches("at least 32 bytes", mistake(function() tide.jwt { secret = "too short" } end))

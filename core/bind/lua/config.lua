@@ -16,6 +16,8 @@ end
 local function secret(name, declared, given)
   if given == nil and declared.generate then
     given = native.secret(name)
+  elseif given == nil and declared.optional then
+    return nil
   end
   if type(given) ~= "string" or #given < declared.min then
     error(("%s: a secret of at least %d bytes is needed%s; best in a file that the variable with _FILE behind it names"):format(

@@ -29,7 +29,7 @@ function Jwt:verify(token)
 end
 
 local function jwt(o)
-  return setmetatable({ key = native.jwt_key(o.alg, o.secret), issuer = o.issuer, audience = o.audience, ttl = o.ttl }, Jwt)
+  return setmetatable({ key = native.jwt_key(o.alg, o.secret, o.accept), issuer = o.issuer, audience = o.audience, ttl = o.ttl }, Jwt)
 end
 
 api.define("jwt", { tide = { jwt = jwt }, ["tide.Jwt"] = Jwt })

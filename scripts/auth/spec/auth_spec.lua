@@ -180,6 +180,15 @@ describe("auth", function()
       end
     end)
 
+    it("takes the tokens of two secrets while one takes the other's place", function()
+      local turning = tide.spec.bundle("auth", { settings = { jwt_secret = SECRET:reverse(), jwt_accepted_secret = SECRET } })
+      local function status(of, token)
+        return of:post("/validate", { token = token }).status
+      end
+      local before, after = token_of(GEORGIO), turning:post("/login", { user = GEORGIO }).body
+      assert.same({ 200, 200, 401 }, { status(turning, before), status(turning, after), status(app, after) })
+    end)
+
     it("tells a missing token (401) from one that is none (400)", function()
       local missing = app:post "/validate"
       assert.same({ 401, 'Bearer realm="tidemill"' }, { missing.status, missing.headers["www-authenticate"] })

@@ -27,6 +27,11 @@
     "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE7U0QJTSuJNLIX20j6a2cvUxPAQdB\n"                                     \
     "NX0Lc1Xcau6mLyXH7I4RZMqWUr0dS7JGla3n8AnewLxv9UTFD8p0n3kK0Q==\n"                                         \
     "-----END PUBLIC KEY-----\n"
+#define EC_OTHER                                                                                             \
+    "-----BEGIN PUBLIC KEY-----\n"                                                                           \
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAExXvQnXmpOOGmC9AoaRjPlohUdLyK\n"                                     \
+    "zujj5WynAPW3qGkCq9LaDCqqTl0ds8/X7MCUp0wKCYoFgX4xqs+cUjr37Q==\n"                                         \
+    "-----END PUBLIC KEY-----\n"
 #define EC_P384                                                                                              \
     "-----BEGIN PRIVATE KEY-----\n"                                                                          \
     "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDC0nYexnDfkcu/j+W4G\n"                                     \
@@ -274,6 +279,31 @@ static void refuses_forgeries(void **state)
             fail_msg("accepted after %zu bytes", len);
 }
 
+static void accepts_a_second_secret(void **state)
+{
+    static const char other[] = "another secret of thirty-two byte";
+    struct tide_jwt_key *key = key_of("HS256", SECRET);
+    struct bench *b = *state;
+    struct tide_err err;
+
+    assert_false(tide_jwt_key_accept(key, "short", 5, &err));
+    assert_string_equal(err.code, TIDE_ERR_INVALID);
+    assert_true(tide_jwt_key_accept(key, other, strlen(other), &err));
+    craft(&b->token, HS, CLAIMS, SECRET);
+    assert_null(verdict(key, b->token.data, b->token.len, NULL, &b->claims));
+    craft(&b->token, HS, CLAIMS, other);
+    assert_null(verdict(key, b->token.data, b->token.len, NULL, &b->claims));
+    craft(&b->token, HS, "{\"exp\":1}", other);
+    assert_string_equal(verdict(key, b->token.data, b->token.len, NULL, &b->claims), TIDE_ERR_DENIED);
+    craft(&b->token, HS, CLAIMS, "a third secret of thirty-two bytes");
+    assert_string_equal(verdict(key, b->token.data, b->token.len, NULL, &b->claims), TIDE_ERR_DENIED);
+    /* It signs nothing. */
+    tide_buf_reset(&b->token);
+    assert_true(tide_jwt_sign(key, CLAIMS, &b->token, &err));
+    assert_null(verdict(b->key, b->token.data, b->token.len, NULL, &b->claims));
+    tide_jwt_key_free(key);
+}
+
 static void refuses_what_is_no_token(void **state)
 {
     static const char *const cases[] = {"",
@@ -358,6 +388,9 @@ static void es256_both_ways(void **state)
     assert_string_equal(verdict(public_key, b->token.data, b->token.len, NULL, &b->claims), TIDE_ERR_DENIED);
     tide_buf_reset(&b->token);
     assert_false(tide_jwt_sign(public_key, CLAIMS, &b->token, &err));
+    assert_false(tide_jwt_key_accept(public_key, EC_PRIVATE, strlen(EC_PRIVATE), &err));
+    assert_true(tide_jwt_key_accept(public_key, EC_OTHER, strlen(EC_OTHER), &err));
+    assert_null(verdict(public_key, pyjwt, strlen(pyjwt), NULL, &b->claims));
     tide_jwt_key_free(private_key);
     tide_jwt_key_free(public_key);
 }
@@ -422,6 +455,7 @@ int main(void)
         cmocka_unit_test(leeway_stretches_both_times),
         cmocka_unit_test(requires_issuer_and_audience),
         cmocka_unit_test(refuses_forgeries),
+        cmocka_unit_test(accepts_a_second_secret),
         cmocka_unit_test(refuses_what_is_no_token),
         cmocka_unit_test(bounds_the_length),
         cmocka_unit_test(signs_only_objects),

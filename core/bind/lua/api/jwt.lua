@@ -6,6 +6,8 @@ return {
     params = { { name = "options", fields = {
       { name = "alg", type = "string", default = "HS256", choices = { "HS256", "ES256" }, doc = "a token with another one is refused" },
       { name = "secret", type = "string", doc = "HS256: at least 32 bytes; ES256: a PEM key, the private one to sign, the public one to verify" },
+      { name = "accept", type = "string", optional = true,
+        doc = "another secret (of ES256: a public key): tokens that it has signed are good, too, while one takes the other's place" },
       { name = "issuer", type = "string", optional = true, doc = "put into tokens as `iss`, and demanded of them" },
       { name = "audience", type = "string", optional = true, doc = "put into tokens as `aud`, and demanded of them" },
       { name = "ttl", type = "duration", default = "1h", doc = "how long a token is good" },
