@@ -8,7 +8,7 @@
  *                          "agrees NAME GENERATION"; "| line of a report", "refuses NAME GENERATION";
  *                          "bundle NAME GENERATION" again when that runs;
  *                          "retired NAME COUNT": generations before it that are still busy
- *   supervisor -> worker   "drain", "finish" (nothing is in flight anywhere);
+ *   supervisor -> worker   "leave" (soon it drains), "drain", "finish" (nothing is in flight anywhere);
  *                          "prepare NAME GENERATION" with its content (script/content.h),
  *                          "swap NAME GENERATION", "forget NAME"
  * Its end tells each side that the other one is gone.

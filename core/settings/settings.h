@@ -46,7 +46,7 @@ struct tide_settings {
     char *media_helper; /* NULL: media/media.h's default */
     int64_t migrate;    /* enum tide_settings_switch */
     int64_t workers;
-    int64_t grace_ms;
+    int64_t drain_delay_ms, grace_ms;
     int64_t debug_headers;               /* enum tide_settings_switch */
     int64_t watch;                       /* enum tide_settings_watch */
     int64_t reload_signal, reload_admin; /* enum tide_settings_switch */

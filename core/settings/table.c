@@ -44,8 +44,11 @@ const struct tide_setting tide_settings_table[] = {
      "sender of e-mails that name none", 0, 0, NULL},
     {"workers", TIDE_SETTING_COUNT, AT(workers), NULL, "4", "worker processes; default: one per core", 1, 256,
      NULL},
+    {"drain_delay", TIDE_SETTING_DURATION, AT(drain_delay_ms), "0s", "\"5s\"",
+     "how long a stop still takes connections, no longer ready, until those who send them know", 0, DAY_MS,
+     NULL},
     {"grace", TIDE_SETTING_DURATION, AT(grace_ms), "30s", "\"30s\"",
-     "how long a stop waits for requests and messages in flight", 0, DAY_MS, NULL},
+     "how long a stop then waits for requests and messages in flight", 0, DAY_MS, NULL},
     {"reload.watch", TIDE_SETTING_CHOICE, AT(watch), "on", "\"off\"",
      "a bundle whose files change is reloaded: at once and by looking now and then; poll: by looking alone; "
      "off: when it is asked for",

@@ -265,6 +265,13 @@ bool tide_child_spawn(struct tide_child *child, struct tide_err *err)
     return true;
 }
 
+void tide_child_leave(struct tide_child *child)
+{
+    uv_timer_stop(&child->respawn);
+    if (child->attached)
+        tide_control_send(&child->control, "leave");
+}
+
 void tide_child_drain(struct tide_child *child)
 {
     uv_timer_stop(&child->respawn);

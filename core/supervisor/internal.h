@@ -88,6 +88,7 @@ bool tide_child_init(struct tide_supervisor *supervisor, struct tide_child *chil
                      struct tide_err *err);
 void tide_child_release(struct tide_child *child);
 bool tide_child_spawn(struct tide_child *child, struct tide_err *err);
+void tide_child_leave(struct tide_child *child);
 void tide_child_drain(struct tide_child *child);
 void tide_child_finish(struct tide_child *child);
 /* Called once a beat: counts those that are missed, and kills a worker whose loop has stopped turning. */

@@ -244,17 +244,10 @@ void tide_supervisor_child_idle(struct tide_supervisor *supervisor)
         tide_child_finish(&supervisor->children[i]);
 }
 
-void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
+static void drain(struct tide_supervisor *supervisor)
 {
-    if (supervisor->state == TIDE_SUPERVISOR_STOPPING)
-        return;
-    supervisor->state = TIDE_SUPERVISOR_STOPPING;
-    supervisor->exit_code = exit_code;
     uv_timer_start(&supervisor->grace, on_grace, (uint64_t)(supervisor->settings->grace_ms + KILL_AFTER_MS),
                    0);
-    tide_reload_stop(supervisor->reload);
-    if (supervisor->admin)
-        tide_http_server_drain(supervisor->admin);
     close_sockets(supervisor,
                   false); /* before the workers' own, which take what waits and close as the last */
     for (unsigned i = 0; i < supervisor->child_count; i++) {
@@ -264,6 +257,41 @@ void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
     }
     tide_supervisor_child_idle(supervisor); /* perhaps none runs */
     finish_if_empty(supervisor);
+}
+
+static void on_delay(uv_timer_t *timer)
+{
+    drain(timer->data);
+}
+
+/* Not ready any more, but the doors are open: whoever sends connections here is still to notice. */
+static void leave(struct tide_supervisor *supervisor)
+{
+    uv_timer_start(&supervisor->grace, on_delay, (uint64_t)supervisor->settings->drain_delay_ms, 0);
+    for (unsigned i = 0; i < supervisor->child_count; i++) {
+        tide_child_leave(&supervisor->children[i]);
+        if (!supervisor->children[i].running)
+            close_sockets_of(supervisor, &supervisor->children[i]);
+    }
+    tide_supervisor_child_idle(supervisor); /* perhaps none runs */
+    finish_if_empty(supervisor);
+}
+
+void tide_supervisor_stop(struct tide_supervisor *supervisor, int exit_code)
+{
+    bool serves = supervisor->state == TIDE_SUPERVISOR_RUNNING;
+
+    if (supervisor->state == TIDE_SUPERVISOR_STOPPING)
+        return;
+    supervisor->state = TIDE_SUPERVISOR_STOPPING;
+    supervisor->exit_code = exit_code;
+    tide_reload_stop(supervisor->reload);
+    if (supervisor->admin)
+        tide_http_server_drain(supervisor->admin);
+    if (serves && supervisor->settings->drain_delay_ms > 0)
+        leave(supervisor);
+    else
+        drain(supervisor);
 }
 
 static bool is_child(const struct tide_supervisor *supervisor, pid_t pid)
@@ -306,6 +334,7 @@ static void on_signal(uv_signal_t *handle, int number)
         return;
     }
     tide_log_event(&supervisor->log, TIDE_LOG_INFO, "stopping", tide_log_str("signal", strsignal(number)),
+                   tide_log_int("delay_ms", supervisor->settings->drain_delay_ms),
                    tide_log_int("grace_ms", supervisor->settings->grace_ms));
     tide_supervisor_stop(supervisor, 0);
 }

@@ -115,6 +115,15 @@ static void on_grace(uv_timer_t *timer)
     close_everything(worker);
 }
 
+void tide_worker_leave(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->hosted_count; i++) {
+        tide_bundle_drain(worker->hosted[i].bundle);
+        if (worker->hosted[i].server)
+            tide_http_server_drain(worker->hosted[i].server);
+    }
+}
+
 void tide_worker_drain(struct worker *worker)
 {
     if (worker->draining)
@@ -123,15 +132,10 @@ void tide_worker_drain(struct worker *worker)
     tide_control_send(&worker->control, "draining");
     uv_timer_start(&worker->grace, on_grace, (uint64_t)worker->settings.grace_ms, 0);
     uv_timer_start(&worker->poll, on_poll, POLL_MS, POLL_MS);
-    for (size_t i = 0; i < worker->hosted_count; i++) {
-        struct hosted *hosted = &worker->hosted[i];
-
-        tide_bundle_drain(hosted->bundle);
-        if (!hosted->upstream)
-            stop_listening(hosted);
-        else if (hosted->server)
-            tide_http_server_drain(hosted->server);
-    }
+    tide_worker_leave(worker);
+    for (size_t i = 0; i < worker->hosted_count; i++)
+        if (!worker->hosted[i].upstream)
+            stop_listening(&worker->hosted[i]);
 }
 
 void tide_worker_drain_alone(struct worker *worker)

@@ -65,12 +65,14 @@ size_t tide_worker_retired_in_flight(const struct hosted *hosted);
 void tide_worker_free_bundles(struct hosted *hosted);
 
 /*
- * drain.c: the end, in three steps, so that a request that was accepted still reaches whatever it
- * calls. Draining: no new messages and timers, and the doors (listeners that no bundle of this engine calls)
+ * drain.c: the end, in steps, so that a request that was accepted still reaches whatever it calls. Leaving,
+ * when the settings ask for it: no new messages and timers, and each answer ends its connection, while new
+ * ones are still taken. Draining: the same, and the doors (listeners that no bundle of this engine calls)
  * are closed; upstreams serve on. When nothing is in flight the worker says "idle". Finishing, once all
  * workers have said so: the upstreams are closed too. Then everything. What is in flight after the grace is
  * cut off, its messages are handed back.
  */
+void tide_worker_leave(struct worker *worker);
 void tide_worker_drain(struct worker *worker);
 void tide_worker_drain_alone(struct worker *worker);
 void tide_worker_finish(struct worker *worker);

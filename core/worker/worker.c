@@ -33,6 +33,8 @@ static void on_line(void *arg, const char *line)
         tide_worker_swap(worker, name, generation);
     } else if (words == 2 && strcmp(word, "forget") == 0) {
         tide_worker_forget(worker, name);
+    } else if (strcmp(line, "leave") == 0) {
+        tide_worker_leave(worker);
     } else if (strcmp(line, "drain") == 0) {
         worker->alone = false;
         tide_worker_drain(worker);

@@ -46,3 +46,17 @@ done
 check "there are four e-mails" until_true 30 mail_count 4
 check "nothing was tried twice" test -z "$(grep '"event":"message"' "$work/engine.log" | grep -v '"attempt":1,')"
 check "the engine stops on SIGTERM" engine_stop
+
+# ---- behind a balancer, which needs a while until it sends nobody here any more ----
+
+need "the engine starts with a delay" engine_spawn "$work" TIDEMILL_DRAIN_DELAY=$((3 * SLOWNESS))s TIDEMILL_GRACE=60s
+began=$EPOCHREALTIME
+kill -TERM "$engine_pid"
+check "/readyz is 503 at once" until_true 2 is_stopping
+signed "$gateway/jobs"
+check "who comes now is served" is 200
+check "and told to come back elsewhere" test "$(header Connection)" = close
+check "then the door is closed" until_true 10 is_refused
+check "not before the delay" awk "BEGIN { exit !($EPOCHREALTIME - $began >= 3 * $SLOWNESS) }"
+check "the engine ends well" engine_ended
+engine_pid=

@@ -108,6 +108,7 @@ static void has_defaults(void **state)
     assert_string_equal(settings.admin, "127.0.0.1:9090");
     assert_null(settings.media_helper);
     assert_true(settings.workers >= 1);
+    assert_int_equal(settings.drain_delay_ms, 0);
     assert_int_equal(settings.grace_ms, 30000);
     assert_int_equal(settings.log_format, TIDE_LOG_AUTO);
     assert_int_equal(settings.log_level, TIDE_LOG_INFO);
