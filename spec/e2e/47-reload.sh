@@ -167,24 +167,35 @@ check "what ran still runs" eval 'until_true 20 is_ready && [[ $(bundle hello .g
 word killed
 check "the engine stops" engine_stop
 
-# ---- a mounted ConfigMap: links through ..data, which is renamed over ----
+# ---- a mounted ConfigMap: links through ..data, which is renamed over; keys with a path are in folders ----
 
-publish() { # TEXT: a version of the directory, as the kubelet does it
-    local version=$scripts/hello/..$(date +%s%N)
-    mkdir "$version"
-    sed 's/require "more.word"/"mount"/' "$work/init.lua" >"$version/init.lua"
-    echo "return { greeting = \"$1\" }" >"$version/words.lua"
-    ln -s "$(basename "$version")" "$scripts/hello/..data_tmp"
-    local old
-    old=$(readlink -f "$scripts/hello/..data")
-    mv -T "$scripts/hello/..data_tmp" "$scripts/hello/..data"
-    if [[ -n $old && $old != "$scripts/hello/..data" ]]; then rm -rf "$old"; fi
+# publish TEXT [FOLDER]: a version of the directory, as the kubelet makes it (pkg/volume/util/atomic_writer.go): a new
+# folder, the link ..data renamed over, then the links for what is new at the top, then what is left of the old version away.
+publish() {
+    local version old name shared='"mount"' mount=$scripts/hello
+    version=$mount/..$(date +%s%N)
+    mkdir -p "$version/text"
+    echo "return { greeting = \"$1\" }" >"$version/text/words.lua"
+    if (($# > 1)); then
+        mkdir "$version/$2"
+        echo 'return "folder"' >"$version/$2/word.lua"
+        shared="require \"$2.word\""
+    fi
+    sed "s/require \"words\"/require \"text.words\"/; s/require \"more.word\"/$shared/" "$work/init.lua" >"$version/init.lua"
+    ln -s "$(basename "$version")" "$mount/..data_tmp"
+    old=$(readlink -f "$mount/..data")
+    mv -T "$mount/..data_tmp" "$mount/..data"
+    if (($# > 1)); then sleep 0.3; fi # for so long the new folder has no link
+    for name in init.lua text ${2:-}; do
+        if [[ ! -L $mount/$name ]]; then ln -s "..data/$name" "$mount/$name"; fi
+    done
+    find -L "$mount" -maxdepth 1 -type l -delete
+    if [[ -n $old && $old != "$mount/..data" ]]; then rm -rf "$old"; fi
 }
 mv "$scripts/hello/init.lua" "$work/init.lua"
 rm -rf "$scripts/hello"
 mkdir "$scripts/hello"
 publish v0
-ln -s ..data/init.lua ..data/words.lua "$scripts/hello/"
 need "the engine starts on a mount" start
 check "it answers" says_word "v0 mount"
 touch "$work/loading"
@@ -203,4 +214,8 @@ rm "$work/loading"
 wait "$load"
 check "each of 50 swaps is run" test "$swaps" = 50
 check "no request failed under them" test "$(sort -u "$work/codes")" = 200
+publish v51 more
+check "a folder that comes with a later version is run" until_true 10 says_word "v51 folder"
+publish v52
+check "and so is the version without it" until_true 10 says_word "v52 mount"
 check "the engine ends well" engine_stop
