@@ -237,6 +237,7 @@ void tide_bundle_free(struct tide_bundle *bundle)
     if (bundle->state)
         tide_state_free(bundle->state);
     tide_router_free(bundle->router);
+    tide_http_proxies_free(bundle->proxies);
     free(bundle->exchanges);
     free_declarations(bundle);
     free_config(&bundle->config);

@@ -5,6 +5,7 @@
 #include "base/metrics.h"
 #include "bind/bundle.h"
 #include "bind/native.h"
+#include "http/proxies.h"
 #include "http/router.h"
 
 struct route {
@@ -45,6 +46,7 @@ struct tide_bundle {
     struct tide_state *state;
     char generation[TIDE_GENERATION_LEN];
     struct tide_router *router;
+    struct tide_http_proxies *proxies; /* NULL: none */
     struct route **routes;
     size_t route_count;
     struct consumer **consumers;

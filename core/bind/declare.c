@@ -142,6 +142,20 @@ static int declare_consumer(lua_State *L)
     return 1;
 }
 
+/* declare_proxies(list): nothing, or why it can't be */
+static int declare_proxies(lua_State *L)
+{
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    struct tide_err err;
+
+    tide_http_proxies_free(bundle->proxies);
+    bundle->proxies = tide_http_proxies_new(luaL_checkstring(L, 1), &err);
+    if (bundle->proxies)
+        return 0;
+    lua_pushstring(L, err.message);
+    return 1;
+}
+
 /* declare_upstream(url, file, line): also by a handler, and then not noted */
 static int declare_upstream(lua_State *L)
 {
@@ -188,13 +202,10 @@ static int declare_timer(lua_State *L)
 void tide_bind_declare(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"declare_route", declare_route},
-        {"declare_consumer", declare_consumer},
-        {"declare_publisher", declare_publisher},
-        {"declare_upstream", declare_upstream},
-        {"declare_timer", declare_timer},
-        {"declare_bucket", declare_bucket},
-        {NULL, NULL},
+        {"declare_route", declare_route},         {"declare_consumer", declare_consumer},
+        {"declare_publisher", declare_publisher}, {"declare_upstream", declare_upstream},
+        {"declare_proxies", declare_proxies},     {"declare_timer", declare_timer},
+        {"declare_bucket", declare_bucket},       {NULL, NULL},
     };
 
     tide_bind_register(L, functions);

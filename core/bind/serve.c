@@ -247,8 +247,11 @@ static void on_end(void *arg, struct tide_http_request *http)
 
 void tide_bundle_http_handler(struct tide_bundle *bundle, struct tide_http_handler *handler)
 {
-    *handler = (struct tide_http_handler){
-        .on_request = on_request, .on_gone = on_gone, .on_end = on_end, .arg = bundle};
+    *handler = (struct tide_http_handler){.on_request = on_request,
+                                          .on_gone = on_gone,
+                                          .on_end = on_end,
+                                          .arg = bundle,
+                                          .proxies = bundle->proxies};
     if (bundle->config.debug_headers)
         handler->header = (struct tide_http_header){"X-Tidemill-Generation", bundle->generation};
 }

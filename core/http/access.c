@@ -72,6 +72,7 @@ static void start(struct tide_http_request *request)
     const struct tide_http_handler *handler = &request->handler;
 
     request->handler = request->server->config.handler;
+    tide_http_request_name_client(request);
     request->started = true;
     request->start_ns = uv_hrtime();
     request->server->active++;

@@ -214,6 +214,7 @@ struct tide_http_request {
     const char *query;
     char *long_text;
     char id[TIDE_ID_LEN + 1];
+    char client[INET6_ADDRSTRLEN]; /* "": the connection's peer */
     uint64_t start_ns;
     int64_t content_length, bytes_in, bytes_out;
     int64_t discarded;
@@ -282,6 +283,8 @@ void tide_http_advance(struct tide_http_request *request);
 /* request.c */
 struct tide_http_request *tide_http_request_new(struct tide_http_connection *connection, const char *target);
 void tide_http_request_free(struct tide_http_request *request);
+/* Finds out who the client is, by the handler's proxies. */
+void tide_http_request_name_client(struct tide_http_request *request);
 /* Tells the user once that nobody waits any more, and fails what is in flight. */
 void tide_http_request_lose(struct tide_http_request *request, const char *code, const char *why);
 

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "http/connection.h"
@@ -160,9 +161,30 @@ void tide_http_request_headers(const struct tide_http_request *request,
     MHD_get_connection_values(request->connection->mhd, MHD_HEADER_KIND, each_header, &each);
 }
 
+static void add_forwarded(void *arg, const char *name, const char *value)
+{
+    struct tide_buf *forwarded = arg;
+
+    if (strcasecmp(name, "X-Forwarded-For") == 0)
+        tide_buf_printf(forwarded, "%s%s", forwarded->len ? "," : "", value);
+}
+
+void tide_http_request_name_client(struct tide_http_request *request)
+{
+    struct tide_buf forwarded;
+
+    if (!request->handler.proxies || !tide_http_request_header(request, "X-Forwarded-For"))
+        return;
+    tide_buf_init(&forwarded, request->server->config.limits.head_bytes);
+    tide_http_request_headers(request, add_forwarded, &forwarded);
+    tide_http_client_of(request->handler.proxies, request->connection->address,
+                        forwarded.data ? forwarded.data : "", request->client);
+    tide_buf_release(&forwarded);
+}
+
 const char *tide_http_request_address(const struct tide_http_request *request)
 {
-    return request->connection->address;
+    return *request->client ? request->client : request->connection->address;
 }
 
 const char *tide_http_request_id(const struct tide_http_request *request)

@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "http/proxies.h"
 #include "stream/stream.h"
 
 struct tide_http_server;
@@ -53,6 +54,7 @@ struct tide_http_handler {
     void (*on_end)(void *arg, struct tide_http_request *request);
     void *arg;
     struct tide_http_header header; /* on each of its answers, as long as its requests; no name: none */
+    const struct tide_http_proxies *proxies; /* whose X-Forwarded-For is believed; NULL: nobody's */
 };
 
 struct tide_http_server_config {
@@ -96,7 +98,8 @@ const char *tide_http_request_header(const struct tide_http_request *request,
 /* Calls f for every header, in order. */
 void tide_http_request_headers(const struct tide_http_request *request,
                                void (*f)(void *arg, const char *name, const char *value), void *arg);
-const char *tide_http_request_address(const struct tide_http_request *request); /* the peer's IP, text */
+/* The client's IP, text: the peer's, unless that is a proxy (http/proxies.h). */
+const char *tide_http_request_address(const struct tide_http_request *request);
 const char *
 tide_http_request_id(const struct tide_http_request *request); /* 24 hex digits; also sent as X-Request-Id */
 int64_t tide_http_request_content_length(const struct tide_http_request *request); /* -1: chunked; 0: none */

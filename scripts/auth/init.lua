@@ -7,13 +7,15 @@ local config = tide.config {
   jwt_secret = { "secret", generate = true, doc = "signs the tokens (HS256); all replicas share it" },
   jwt_accepted_secret = { "secret", optional = true, doc = "tokens that it has signed are good, too: while it takes the other's place" },
   issuer = { "string", default = "tidemill", doc = "iss of the tokens" },
-  trusted_proxies = { "string", default = "127.0.0.1 ::1", doc = "addresses whose X-Forwarded-For is believed: the gateway's" },
+  trusted_proxies = { "string", default = "127.0.0.1 ::1", doc = "addresses and networks whose X-Forwarded-For is believed: the gateway's" },
   token_ttl = { "duration", default = "24h", doc = "how long a token is good" },
 }
 local tokens = tide.jwt {
   alg = "HS256", secret = config.jwt_secret, accept = config.jwt_accepted_secret,
   issuer = config.issuer, audience = config.issuer, ttl = config.token_ttl,
 }
+
+tide.proxies(config.trusted_proxies) -- failed logins are counted for the gateway's client, not the gateway
 
 local NO_STORE = { ["Cache-Control"] = "no-store" } -- no cache keeps a token
 
@@ -25,33 +27,21 @@ local BASIC = 'Basic realm="tidemill", charset="UTF-8"'
 local BEARER = 'Bearer realm="tidemill"'
 local BAD_TOKEN = BEARER .. ', error="invalid_token"' -- RFC 6750, 3.1
 
--- The address that failed logins are counted for: the gateway's client, not the gateway.
-local function client_of(req)
-  local forwarded = req.headers["x-forwarded-for"]
-  for proxy in config.trusted_proxies:gmatch("%S+") do
-    if forwarded and proxy == req.address then
-      return forwarded:sub(1, 64)
-    end
-  end
-  return req.address
-end
-
 tide.route("POST /login", { limit = { body = "8KiB" } }, function(req)
   local given, err = req:basic_auth()
   if not given then
     return req.headers.authorization and respond.problem(400, err.message) or unauthorized("credentials are missing", BASIC)
   end
-  local address = client_of(req)
-  local wait = throttle.wait_for(given.user, address)
+  local wait = throttle.wait_for(given.user, req.address)
   local user = not wait and users.authenticate(given.user, given.password)
-  wait = wait or throttle.wait_for(given.user, address) -- of many guesses at once, only the first ones hear whether they were right
+  wait = wait or throttle.wait_for(given.user, req.address) -- of many guesses at once, only the first ones hear whether they were right
   if wait then
     return respond.problem(429, "too many failed logins; try again later", nil, { ["Retry-After"] = tostring(wait) })
   elseif not user then
-    throttle.failed(given.user, address)
+    throttle.failed(given.user, req.address)
     return unauthorized("wrong e-mail or password", BASIC)
   end
-  throttle.succeeded(given.user, address)
+  throttle.succeeded(given.user, req.address)
   local token = assert(tokens:sign { sub = user.email, username = user.email, admin = user.admin })
   if req:accepts("text/plain", "application/json") == "application/json" then
     return respond.json(200, { token = token }, NO_STORE)

@@ -4,10 +4,12 @@ local respond = tide.respond
 
 local config = tide.config {
   auth_url = { "string", default = "http://127.0.0.1:5000", doc = "where the auth service listens" },
+  trusted_proxies = { "string", default = "", doc = "addresses and networks whose X-Forwarded-For is believed: the proxies' in front" },
   max_upload = { "size", default = "5GiB", doc = "largest video" },
   outbox = { "boolean", default = true, doc = "keep an upload whose message can't be sent now, and send it later; false: answer 503" },
   resend_after = { "integer", default = 600, doc = "seconds without a sign of life after which a job's message is sent again; 0: never" },
 }
+tide.proxies(config.trusted_proxies)
 local auth = tide.upstream(config.auth_url)
 local mp3s = tide.bucket "mp3s"
 

@@ -34,6 +34,10 @@ request -X POST "$auth/login" -u $'\xff\xfe:\xff'
 check "bytes that are no text are 400 with the reason" says 400 "not UTF-8"
 login "$user" "$password"
 
+request -X POST "$auth/login" -u "ghost@email.com:wrong" -H "X-Forwarded-For: 192.0.2.1" -H "X-Forwarded-For: 192.0.2.2, 192.0.2.3"
+check "a failed login is counted for the address that the last proxy saw" test \
+    "$(db "SELECT group_concat(subject) FROM login_failure WHERE subject LIKE 'address:192%'")" = address:192.0.2.3
+
 # ---- the claims of a token ----
 
 validate() { request -X POST -H "Authorization: $1" "$auth/validate"; }

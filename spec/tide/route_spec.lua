@@ -202,6 +202,26 @@ describe("tide.route", function()
     tide.spec.eventually(function() return tide.spec.metrics(series) == before + 1 end)
   end)
 
+  it("takes a proxy's word for who the client is, and nobody else's", function()
+    local function address(proxies, forwarded)
+      local behind = tide.spec.bundle("behind", { source = ([[
+        tide.proxies %q
+        tide.route("GET /", function(req) return req.address end)]]):format(proxies) })
+      local answer = behind:get("/", { headers = { ["X-Forwarded-For"] = forwarded } }).body
+      assert.equal(answer, last("request").address)
+      return answer
+    end
+    assert.equal("192.0.2.7", address("127.0.0.0/8", "198.51.100.1, 192.0.2.7"))
+    assert.equal("198.51.100.1", address("127.0.0.1 192.0.2.0/24", "198.51.100.1, 192.0.2.7"))
+    assert.equal("127.0.0.1", address("127.0.0.1", nil))
+    assert.equal("127.0.0.1", address("10.0.0.0/8", "192.0.2.7"))
+    assert.equal("127.0.0.1", address("", "192.0.2.7"))
+    assert.equal("127.0.0.1", app:get("/me", { headers = { ["X-Forwarded-For"] = "192.0.2.7" } }):json().address)
+    local good, report = pcall(address, "10.0.0/8")
+    assert.is_false(good)
+    assert.matches("init.lua:1: tide.proxies: '10.0.0/8' is no address and no network such as 10.0.0.0/8", report, 1, true)
+  end)
+
   it("lets an address in at its rate", function()
     assert.equal(200, app:get("/rare").status)
     local answer = app:get "/rare"

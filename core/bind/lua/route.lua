@@ -237,6 +237,13 @@ function route.declare(spec, o, handler)
   route.handlers[index], route.steps[index] = handler, steps
 end
 
-api.define("route", { tide = { route = route.declare }, ["tide.Request"] = Request, ["tide.Part"] = Part, ["tide.Body"] = Body })
+local function proxies(list)
+  local why = native.declare_proxies(list)
+  if why then
+    report.misuse("tide.proxies: " .. why)
+  end
+end
+
+api.define("route", { tide = { route = route.declare, proxies = proxies }, ["tide.Request"] = Request, ["tide.Part"] = Part, ["tide.Body"] = Body })
 
 return route

@@ -46,6 +46,12 @@ describe("gateway", function()
       app:post("/login", { user = { "carol@email.com", "wrong" }, headers = { ["X-Forwarded-For"] = "192.0.2.7" } })
       assert.same({}, assert(tide.sql.query "SELECT * FROM login_failure WHERE subject = 'address:192.0.2.7'"))
     end)
+
+    it("tells it the one that a proxy in front names", function()
+      local behind = tide.spec.bundle("gateway", { settings = { auth_url = auth.url, trusted_proxies = "127.0.0.0/8" } })
+      behind:post("/login", { user = { "carol@email.com", "wrong" }, headers = { ["X-Forwarded-For"] = "192.0.2.7" } })
+      assert.equal(1, #assert(tide.sql.query "SELECT * FROM login_failure WHERE subject = 'address:192.0.2.7'"))
+    end)
   end)
 
   describe("POST /upload", function()

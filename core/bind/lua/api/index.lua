@@ -1,7 +1,7 @@
 -- The sections of the API: a module, its description beside this file, and what it adds to `tide`. A bundle loads those that it
 -- uses; the reference has them in this order.
 return {
-  { module = "route", "route" },
+  { module = "route", "route", "proxies" },
   { module = "respond", "respond" },
   { module = "queue", "queue", "retry", "reject" },
   { module = "timer", "every" },

@@ -40,6 +40,16 @@ tide.route("GET /hello/{name}", { limit = { rate = "10/s" } }, function(req)
 end)]],
   },
   {
+    name = "tide.proxies",
+    doc = "Declares which peers of the bundle's listener are proxies. A request's `address` is then the one that they name in "
+      .. "X-Forwarded-For: going back from the peer, the first that is no proxy. Without it the header is not believed.",
+    declares = true,
+    params = { { name = "list", type = "string", doc = "addresses and networks, blanks or commas between" } },
+    throws = "when one is neither",
+    example = [[
+tide.proxies "10.0.0.0/8 ::1"]],
+  },
+  {
     name = "tide.ParameterShape",
     doc = "The shape of a parameter in a path or a query. A type's name alone will do: `{ id = \"id\", page = \"integer?\" }`.",
     plain = true,
@@ -62,7 +72,7 @@ end)]],
       { name = "raw_query", type = "string", doc = "the query as it was sent, without `?`" },
       { name = "headers", type = "table", lua = "table<string, string>",
         doc = "looked up by name without regard to case; the first value. Can't be walked: see `all_headers`" },
-      { name = "address", type = "string", doc = "the peer's IP address" },
+      { name = "address", type = "string", doc = "the client's IP address: the peer's, or what `tide.proxies` say" },
       { name = "id", type = "id", doc = "of this request: also in its log line and in `X-Request-Id`" },
     },
   },
