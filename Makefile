@@ -6,10 +6,10 @@ CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core plugins spec/unit -type f -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tests run demo test servers python-services interop chaos bench check lint asan tsan docs format clean
+.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench check lint asan tsan docs format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that are missing, for all targets
 	@.ci/setup
@@ -31,8 +31,15 @@ demo: build $(if $(filter cluster,$(PROFILE)),servers) ## one video through the 
 	@.ci/setup demo
 	@BUILD=$(BUILD) PROFILE=$(PROFILE) .ci/demo "$$VIDEO"
 
-test: tests servers python-services ## run every test
+test: tests servers python-services k8s-tools ## run every test
 	@BUILD=$(BUILD) .ci/test
+
+k8s-check: build k8s-tools ## render the manifests and hold the rules of k8s/check against them
+	@BUILD=$(BUILD) .ci/test k8s
+
+k8s-tools:
+	@.ci/setup k8s
+	@k8s/check/install $(BUILD)/k8s-check
 
 servers: ## what the servers for tests and for the cluster demo need
 	@.ci/setup servers
@@ -67,7 +74,7 @@ lint: ## format and lint only
 	luacheck --quiet --std luajit+busted --read-globals tide --max-line-length 150 -- scripts/*/spec plugins/*/spec spec/tide
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' tests servers python-services
+	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' tests servers python-services k8s-tools
 	@BUILD=build-asan .ci/sanitize asan
 
 tsan: ## the unit tests of what has threads under ThreadSanitizer
