@@ -93,6 +93,20 @@ def settings(system):
             yield name_of(pod.workload), said
 
 
+@functools.cache
+def version():
+    return subprocess.run([TIDEMILL, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout.split()[-1]
+
+
+@rule
+def image_version(system):
+    """the engine's image is of the version that these manifests are for"""
+    for pod, _ in system.engines():
+        for container in pod.containers():
+            if not container["image"].endswith(f":{version()}"):
+                yield name_of(pod.workload), f"runs {container['image']}; this is {version()}"
+
+
 @rule
 def arguments(system):
     """a container's arguments are those of a command of the engine, for the bundle that is mounted"""
