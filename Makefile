@@ -6,7 +6,7 @@ CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core plugins spec/unit -type f -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench check lint asan tsan docs format clean
+.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench image image-test check lint asan tsan docs format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,14 @@ bench: build servers python-services ## measure against nginx, Flask, ffmpeg and
 	@.ci/setup bench
 	@spec/bench/peers/install $(BUILD)/bench
 	@BUILD=$(BUILD) python3 -B spec/bench $(ONLY)
+
+image: ## build the container image, build/image/tidemill.tar (DEBIAN=12: on that release)
+	@.ci/setup image
+	@k8s/image/build
+
+image-test: ## the image under read-only root and without a right: each bundle, and videos through all four
+	@.ci/setup image
+	@.ci/test image
 
 check: lint ## format, lint, build with warnings as errors, then every test
 	@$(MAKE) --no-print-directory BUILD=build-check CONFIGURE='$(CONFIGURE) -DTIDE_WERROR=ON' test

@@ -1,13 +1,13 @@
 """An SMTP server for tests: STARTTLS, implicit TLS on a second port, AUTH, mail into a maildir.
 
-    smtpd.py PORT TLS_PORT PASSWORD CERTIFICATE KEY DIRECTORY
+    smtpd.py PORT TLS_PORT PASSWORD CERTIFICATE KEY DIRECTORY [HOST...]
 
 DIRECTORY/behaviour, read at every command, makes it misbehave; a line each, no file: all is well.
     MAIL 451 4.3.0 later      this answer to a command (MAIL, RCPT or DATA) instead of its own
     DELAY 3                   seconds before each answer to MAIL
     CLOSE DATA                the connection ends in the middle of a message
     STARTTLS off              it is not offered; with an answer instead of "off": it is refused so
-It listens on 127.0.0.2 as well, which is not in its certificate.
+Without a HOST it listens on 127.0.0.1, and on 127.0.0.2, which is not in its certificate.
 """
 import asyncio
 import mailbox
@@ -77,7 +77,7 @@ class Server(SMTP):
             await super().smtp_DATA(arg)
 
 
-async def serve(port, tls_port, password, certificate, key, directory):
+async def serve(port, tls_port, password, certificate, key, directory, *hosts):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     handler = Handler(pathlib.Path(directory))
@@ -93,7 +93,7 @@ async def serve(port, tls_port, password, certificate, key, directory):
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    hosts = ["127.0.0.1", "127.0.0.2"]
+    hosts = hosts or ["127.0.0.1", "127.0.0.2"]
     await loop.create_server(session(context), hosts, int(port))
     await loop.create_server(session(None), hosts, int(tls_port), ssl=context)
     await ended.wait()

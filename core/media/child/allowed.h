@@ -1,7 +1,7 @@
 /*
  * Which containers and codecs are taken: what people upload, and nothing that reaches other files or hosts.
- * Used by container.c and transcode.c as FFmpeg's allow-lists; and by linked.c, which sees to it that nothing
- * else of FFmpeg is there.
+ * Used by container.c and transcode.c as FFmpeg's allow-lists; by linked.c, which sees to it that nothing
+ * else of FFmpeg is there; and by k8s/image/ffmpeg, which builds nothing else.
  */
 #ifndef TIDE_MEDIA_CHILD_ALLOWED_H
 #define TIDE_MEDIA_CHILD_ALLOWED_H
@@ -76,6 +76,23 @@
     X(pcm_f64be)                                                                                             \
     X(pcm_bluray)                                                                                            \
     X(pcm_dvd)
+
+/* Not taken, but known: the pictures in an MPEG file are looked at until something knows them. */
+#define KNOWN_FORMAT(X) X(mpegvideo, "mpegvideo")
+
+/* Parsers cut the packets of streams without a container of their own. */
+#define EACH_PARSER(X)                                                                                       \
+    X(aac)                                                                                                   \
+    X(aac_latm)                                                                                              \
+    X(ac3)                                                                                                   \
+    X(amr)                                                                                                   \
+    X(dca)                                                                                                   \
+    X(flac)                                                                                                  \
+    X(gsm)                                                                                                   \
+    X(mlp)                                                                                                   \
+    X(mpegaudio)                                                                                             \
+    X(opus)                                                                                                  \
+    X(vorbis)
 
 /* The names with a comma behind each, as FFmpeg takes lists. */
 #define ALLOWED_NAME(name) #name ","

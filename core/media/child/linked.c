@@ -15,34 +15,19 @@
 
 #include "media/child/allowed.h"
 
-/* Parsers cut the packets of streams without a container of their own. */
-#define EACH_PARSER(X)                                                                                       \
-    X(aac)                                                                                                   \
-    X(aac_latm)                                                                                              \
-    X(ac3)                                                                                                   \
-    X(amr)                                                                                                   \
-    X(dca)                                                                                                   \
-    X(flac)                                                                                                  \
-    X(gsm)                                                                                                   \
-    X(mlp)                                                                                                   \
-    X(mpegaudio)                                                                                             \
-    X(opus)                                                                                                  \
-    X(vorbis)
-
 #define DECLARE_DEMUXER(symbol, name) extern const AVInputFormat ff_##symbol##_demuxer;
 #define DECLARE_DECODER(name) extern const AVCodec ff_##name##_decoder;
 #define DECLARE_PARSER(name) extern const AVCodecParser ff_##name##_parser;
 EACH_FORMAT(DECLARE_DEMUXER)
 EACH_DECODER(DECLARE_DECODER)
 EACH_PARSER(DECLARE_PARSER)
-/* Not taken, but known: the pictures in an MPEG file are looked at until something knows them. */
-DECLARE_DEMUXER(mpegvideo, "mpegvideo")
+KNOWN_FORMAT(DECLARE_DEMUXER)
 extern const AVBitStreamFilter ff_null_bsf; /* every decoder has it */
 
 #define DEMUXER(symbol, name) &ff_##symbol##_demuxer,
 #define DECODER(name) &ff_##name##_decoder,
 #define PARSER(name) &ff_##name##_parser,
-static const AVInputFormat *const demuxers[] = {EACH_FORMAT(DEMUXER) DEMUXER(mpegvideo, "mpegvideo")};
+static const AVInputFormat *const demuxers[] = {EACH_FORMAT(DEMUXER) KNOWN_FORMAT(DEMUXER)};
 static const AVCodec *const decoders[] = {EACH_DECODER(DECODER)};
 static const AVCodecParser *const parsers[] = {EACH_PARSER(PARSER)};
 
