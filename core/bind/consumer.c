@@ -18,6 +18,7 @@ struct message {
     struct consumer *consumer;
     struct tide_delivery *delivery;
     uint64_t start_ns;
+    bool buried; /* on_dead runs */
     struct failure failure;
     char *traceback;
 };
@@ -111,8 +112,6 @@ static void copy_failure(struct failure *failure, const char *code, const char *
     snprintf(failure->message, sizeof failure->message, "%s", text ? text : "");
 }
 
-/* ---- dead letters ---- */
-
 static void log_on_dead_failed(struct message *message, const struct failure *failure)
 {
     tide_log_event(services_of(message)->log, TIDE_LOG_ERROR, "on_dead failed",
@@ -122,6 +121,42 @@ static void log_on_dead_failed(struct message *message, const struct failure *fa
                    tide_log_int("attempt", tide_delivery_attempt(message->delivery)),
                    tide_log_str("code", failure->code), tide_log_str("reason", failure->message));
 }
+
+/* ---- a handler that takes its process along ---- */
+
+/* That is an attempt of this message's; what else the process holds loses its holder. on_dead can't run here
+ * any more: it is left to who gets the message next. */
+static void on_fatal(void *arg, const struct tide_err *why)
+{
+    struct message *message = arg;
+    struct failure failure = {.retryable = true};
+    bool last = tide_delivery_is_last(message->delivery);
+
+    tide_queue_broker_dies(services_of(message)->queue);
+    copy_failure(&failure, why->code, why->message);
+    if (message->buried)
+        log_on_dead_failed(message, &failure);
+    else
+        message->failure = failure;
+    if (message->buried || (last && message->consumer->has_on_dead))
+        end_with_postpone(message);
+    else if (last)
+        end_with_reject(message);
+    else
+        end_with_retry(message, -1);
+}
+
+/* Runs the function and its arguments on top of the bundle's main stack. */
+static void run(struct message *message, int nargs, tide_task_end_cb *end)
+{
+    struct consumer *consumer = message->consumer;
+    struct tide_task_limits limits = consumer->limits;
+
+    limits.fatal = on_fatal;
+    tide_task_start(consumer->bundle->state, nargs, consumer->label, limits, end, message);
+}
+
+/* ---- dead letters ---- */
 
 static void on_dead_end(void *arg, struct tide_task *task, enum tide_task_end end, lua_State *L, int nresults,
                         const struct tide_err *err)
@@ -161,12 +196,13 @@ static void bury(struct message *message)
         end_with_reject(message);
         return;
     }
+    message->buried = true;
     lua_rawgeti(L, LUA_REGISTRYINDEX, bundle->entry_dead);
     lua_pushinteger(L, consumer->index);
     lua_pushlstring(L, payload, len);
     lua_pushstring(L, message->failure.code);
     lua_pushstring(L, message->failure.message);
-    tide_task_start(bundle->state, 4, consumer->label, consumer->limits, on_dead_end, message);
+    run(message, 4, on_dead_end);
 }
 
 static void fail(struct message *message, bool retryable, int64_t delay_ms)
@@ -243,7 +279,7 @@ static void on_delivery(void *arg, struct tide_delivery *delivery)
     lua_pushinteger(L, consumer->index);
     lua_pushlstring(L, payload, len);
     lua_pushinteger(L, (lua_Integer)tide_delivery_attempt(delivery));
-    tide_task_start(bundle->state, 3, consumer->label, consumer->limits, on_message_end, message);
+    run(message, 3, on_message_end);
 }
 
 bool tide_bundle_start_consumers(struct tide_bundle *bundle, struct tide_err *err)

@@ -20,6 +20,7 @@ struct tide_queue_driver;
 struct tide_queue_broker {
     const struct tide_queue_driver *driver;
     const struct tide_log *log;
+    bool dies; /* tide_queue_broker_dies was called */
 };
 
 struct tide_queue_call {
@@ -66,6 +67,10 @@ struct tide_queue_driver {
                                            void *arg, struct tide_err *err);
     void (*stop)(struct tide_queue_consumer *consumer);
     void (*end)(struct tide_delivery *delivery, const struct tide_queue_ending *ending);
+    /* A RETRY or REJECT in a process that dies: blocks until it is stored, three seconds or so at most. The
+     * loop doesn't turn, and what its thread was in the middle of stays so; nothing needs to be freed. */
+    bool (*end_now)(struct tide_delivery *delivery, const struct tide_queue_ending *ending,
+                    struct tide_err *err);
 
     /* These block; as in queue/queue.h. */
     int (*stats)(struct tide_queue_broker *broker, struct tide_queue_stat *stats, int named, int max,

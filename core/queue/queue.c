@@ -40,6 +40,11 @@ void tide_queue_broker_close(struct tide_queue_broker *broker)
         broker->driver->close(broker);
 }
 
+void tide_queue_broker_dies(struct tide_queue_broker *broker)
+{
+    broker->dies = true;
+}
+
 bool tide_queue_broker_ready(struct tide_queue_broker *broker, struct tide_err *err)
 {
     return broker->driver->ready(broker, err);
@@ -168,9 +173,23 @@ const char *tide_delivery_last_reason(const struct tide_delivery *delivery)
     return delivery->last_reason;
 }
 
+static void end_now(struct tide_delivery *delivery, const struct tide_queue_ending *ending)
+{
+    struct tide_err err;
+
+    if (!delivery->broker->driver->end_now(delivery, ending, &err))
+        tide_log_event(
+            delivery->broker->log, TIDE_LOG_ERROR,
+            "queue: what became of a message could not be stored: it counts as one that lost its holder",
+            tide_log_str("queue", delivery->queue), tide_log_str("message", err.message));
+}
+
 static void end(struct tide_delivery *delivery, const struct tide_queue_ending *ending)
 {
-    delivery->broker->driver->end(delivery, ending);
+    if (delivery->broker->dies)
+        end_now(delivery, ending);
+    else
+        delivery->broker->driver->end(delivery, ending);
 }
 
 void tide_delivery_ack(struct tide_delivery *delivery)

@@ -5,9 +5,10 @@
  *
  * A message that was confirmed is delivered until it is acknowledged or dead, over the death of any process:
  * a delivery is a lease which its holder renews. A holder that dies loses it: that is no failure of the
- * message's, but the tenth uses up its attempts, as it may be the message that kills them. A holder that lost
- * its lease (it was stopped for longer) may still end the delivery: that is logged and ignored. Order: first
- * in, first out by the time a message became ready; a retry or another holder breaks it.
+ * message's, but the tenth uses up its attempts, as it may be the message that kills them. (A holder that
+ * knows which one it is says so: tide_queue_broker_dies.) A holder that lost its lease (it was stopped for
+ * longer) may still end the delivery: that is logged and ignored. Order: first in, first out by the time a
+ * message became ready; a retry or another holder breaks it.
  */
 #ifndef TIDE_QUEUE_QUEUE_H
 #define TIDE_QUEUE_QUEUE_H
@@ -35,6 +36,10 @@ struct tide_queue_broker *tide_queue_broker_open(uv_loop_t *loop, const struct t
  * Consumers are stopped, leases still held are handed back and their deliveries freed. Not from a callback of
  * the broker's. */
 void tide_queue_broker_close(struct tide_queue_broker *broker);
+/* The process ends, in the middle of whatever it does: a retry, reject or postpone from now on is stored when
+ * it returns, or, after three seconds, not at all: then the message has lost its holder. No callback is
+ * called, and nothing else may be. For the handler of a signal on the loop's thread. */
+void tide_queue_broker_dies(struct tide_queue_broker *broker);
 /* Whether its store can be used. Blocks for a few milliseconds; any thread, one at a time. */
 bool tide_queue_broker_ready(struct tide_queue_broker *broker, struct tide_err *err);
 

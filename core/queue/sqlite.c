@@ -153,6 +153,16 @@ static void driver_end(struct tide_delivery *base, const struct tide_queue_endin
     tide_turn_enqueue(broker, request);
 }
 
+static bool driver_end_now(struct tide_delivery *base, const struct tide_queue_ending *ending,
+                           struct tide_err *err)
+{
+    struct request *request = end_request((struct delivery *)base, ending);
+
+    if (!tide_turn_write_apart((struct broker *)base->broker, request, err))
+        return false;
+    return request->held || tide_err_set(err, TIDE_ERR_CONFLICT, false, "its lease was lost");
+}
+
 /* ---- open and close ---- */
 
 /* Opens it anew: the connection at hand would not notice that its file was removed. */
@@ -205,7 +215,7 @@ static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_
         tide_err_errno(err, ENOMEM, "queue");
         return NULL;
     }
-    broker->base = (struct tide_queue_broker){&tide_queue_sqlite, log};
+    broker->base = (struct tide_queue_broker){.driver = &tide_queue_sqlite, .log = log};
     broker->loop = loop;
     broker->waiting_tail = &broker->waiting;
     broker->path = copy_text(tide_driver_location(url));
@@ -276,6 +286,7 @@ const struct tide_queue_driver tide_queue_sqlite = {
     .consume = driver_consume,
     .stop = driver_stop,
     .end = driver_end,
+    .end_now = driver_end_now,
     .stats = driver_stats,
     .list = driver_list,
     .dead_retry = driver_dead_retry,

@@ -81,6 +81,9 @@ void tide_turn_flush(struct broker *broker);
 /* Frees the stopped consumers that hold nothing, unless a turn runs. */
 void tide_turn_free_stopped(struct broker *broker);
 void tide_turn_free_delivery(struct delivery *delivery);
+/* Writes one request on a connection of its own, beside the turn that may run. Frees nothing. */
+TIDE_WARN_UNUSED bool tide_turn_write_apart(struct broker *broker, struct request *request,
+                                            struct tide_err *err);
 
 /* ---- sqlite_wake.c: when it is time for a turn that nobody of this process asked for ---- */
 

@@ -56,18 +56,18 @@ static bool apply(struct tide_store *store, struct request *request, struct tide
     }
 }
 
-static bool apply_all(struct broker *broker, struct request *list)
+static bool apply_all(struct tide_store *store, struct request *list, struct tide_err *err)
 {
     struct request *request;
     bool ok;
 
     if (!list)
         return true;
-    if (!tide_store_begin(broker->store, true, &broker->err))
+    if (!tide_store_begin(store, true, err))
         return false;
     for (ok = true, request = list; ok && request; request = request->next)
-        ok = apply(broker->store, request, &broker->err);
-    return tide_store_end(broker->store, ok, &broker->err) && ok;
+        ok = apply(store, request, err);
+    return tide_store_end(store, ok, err) && ok;
 }
 
 static char *copy_payload(const void *payload, size_t len)
@@ -152,7 +152,7 @@ static void work(struct tide_job *job)
     struct broker *broker = broker_of(job);
     struct consumer *consumer;
 
-    broker->failed = !apply_all(broker, broker->turn);
+    broker->failed = !apply_all(broker->store, broker->turn, &broker->err);
     for (consumer = broker->taking; consumer && !broker->failed; consumer = consumer->next_taking)
         consumer->failed = !take(broker->store, consumer);
 }
@@ -356,6 +356,15 @@ void tide_turn_flush(struct broker *broker)
 {
     struct request *rest = take_waiting(broker);
 
-    broker->failed = !apply_all(broker, rest);
+    broker->failed = !apply_all(broker->store, rest, &broker->err);
     settle_all(broker, rest);
+}
+
+bool tide_turn_write_apart(struct broker *broker, struct request *request, struct tide_err *err)
+{
+    struct tide_store *store = tide_store_open(broker->path, err);
+    bool ok = store && apply_all(store, request, err);
+
+    tide_store_free(store);
+    return ok;
 }

@@ -21,7 +21,7 @@
 
 #define NEVER "i1000000000" /* the profiler's interval in ms: its own timer is not wanted */
 #define SPARED_TICKS 4      /* for the engine's own functions to tell the failure */
-#define WORDS_S 2           /* for the last words of a process */
+#define WORDS_S 3           /* for the last words of a process */
 
 /* ---- where ---- */
 
@@ -183,6 +183,7 @@ void tide_script_give_up(struct tide_state *state)
 {
     const struct tide_state_config *config = &state->config;
     const struct tide_task *task = state->turn.task;
+    struct tide_err why;
 
     alarm(WORDS_S);
     if (!state->place[0])
@@ -196,5 +197,11 @@ void tide_script_give_up(struct tide_state *state)
         tide_log_int("cpu_ms", state->turn.cpu_ms));
     if (config->log)
         tide_log_flush(config->log);
+    tide_err_set(&why, TIDE_ERR_INTERNAL, true,
+                 "%s%sthe handler used %.6g s of CPU time without a wait and could not be stopped: its "
+                 "process ended",
+                 state->place, state->place[0] ? ": " : "", (double)state->turn.cpu_ms / 1000);
+    if (task && task->limits.fatal)
+        task->limits.fatal(task->arg, &why);
     _exit(EX_SOFTWARE);
 }

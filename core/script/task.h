@@ -28,6 +28,10 @@ typedef void tide_task_end_cb(void *arg, struct tide_task *task, enum tide_task_
 struct tide_task_limits {
     int64_t timeout_ms; /* to its end; 0: none */
     int64_t cpu_ms;     /* CPU time between two waits (script/budget.h); 0: the budget's own */
+    /* Called with the task's arg when it is past that and can't be stopped: its process ends behind this, in
+     * three seconds at most. In the handler of a signal, on the loop's thread; nothing of the script may run
+     * any more. NULL: nobody is told. */
+    void (*fatal)(void *arg, const struct tide_err *why);
 };
 
 /*

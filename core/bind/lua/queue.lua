@@ -95,7 +95,7 @@ end
 function Queue:consume(o, handler)
   local where = debug.getinfo(handler, "S")
   local index = native.declare_consumer(self.name, o.concurrency, o.attempts, o.lease, o.backoff, o.backoff_max, o.timeout,
-    o.cpu, true, where.source:gsub("^@", ""), where.linedefined)
+    o.cpu, o.on_dead ~= nil, where.source:gsub("^@", ""), where.linedefined)
   queue.handlers[index] = { queue = self, handler = handler, on_dead = o.on_dead }
 end
 

@@ -243,7 +243,7 @@ static struct tide_queue_broker *driver_open(uv_loop_t *loop, const struct tide_
         tide_err_errno(err, ENOMEM, "queue");
         return NULL;
     }
-    broker->base = (struct tide_queue_broker){&TIDE_MODULE_DRIVER, log};
+    broker->base = (struct tide_queue_broker){.driver = &TIDE_MODULE_DRIVER, .log = log};
     broker->loop = loop;
     tide_id_series_init(&broker->ids);
     if (open_all(broker, url, err))
@@ -349,6 +349,7 @@ const struct tide_queue_driver TIDE_MODULE_DRIVER = {
     .consume = driver_consume,
     .stop = driver_stop,
     .end = driver_end,
+    .end_now = tide_amqp_delivery_end_now,
     .stats = driver_stats,
     .list = driver_list,
     .dead_retry = driver_dead_retry,

@@ -58,6 +58,9 @@ void tide_amqp_bury(struct consumer *consumer, struct tide_amqp_incoming *incomi
                     const char *code, const char *reason, const char *detail);
 /* Back to its queue, with the reason for which it failed last. Takes incoming. */
 void tide_amqp_put_back(struct consumer *consumer, struct tide_amqp_incoming *incoming, int64_t delay_ms);
+/* Blocks until the last of them is confirmed and the broker knows that its message is acknowledged, for two
+ * seconds at most; no callback runs. */
+TIDE_WARN_UNUSED bool tide_amqp_settled_now(struct broker *broker, struct tide_err *err);
 /* Tries again what failed a while ago. */
 void tide_amqp_settling_tick(struct broker *broker);
 void tide_amqp_settling_free_all(struct broker *broker);
@@ -68,6 +71,9 @@ extern const struct tide_amqp_subscriber tide_amqp_consumer_subscriber; /* its a
 
 void tide_amqp_deliver_waiting(struct consumer *consumer);
 void tide_amqp_delivery_end(struct tide_delivery *delivery, const struct tide_queue_ending *ending);
+/* As in queue/driver.h. */
+bool tide_amqp_delivery_end_now(struct tide_delivery *delivery, const struct tide_queue_ending *ending,
+                                struct tide_err *err);
 /* Hands back what it holds, in order. */
 void tide_amqp_consumer_release_all(struct consumer *consumer);
 /* Leaves, once nothing is left to be done. */

@@ -175,12 +175,22 @@ static void on_lost(void *arg, unsigned epoch)
 
 /* ---- endings ---- */
 
+static struct tide_amqp_message failed_as(const struct tide_amqp_incoming *incoming,
+                                          const struct tide_delivery *base,
+                                          const struct tide_queue_ending *ending)
+{
+    struct tide_amqp_message as = tide_amqp_as_it_is(incoming);
+
+    as.attempts = tide_queue_failed_after(base, ending);
+    as.code = tide_amqp_copy(ending->code, TIDE_QUEUE_CODE_LEN);
+    as.reason = tide_amqp_copy(ending->reason, TIDE_QUEUE_REASON_LEN);
+    return as;
+}
+
 /* What the message becomes in the words of the broker. */
 static void end_as(struct consumer *consumer, struct tide_amqp_incoming *incoming,
                    const struct tide_delivery *base, const struct tide_queue_ending *ending)
 {
-    struct tide_amqp_message as;
-
     switch (ending->how) {
     case TIDE_QUEUE_ACK:
         tide_amqp_ack(consumer->subscription, incoming->epoch, incoming->tag);
@@ -190,12 +200,9 @@ static void end_as(struct consumer *consumer, struct tide_amqp_incoming *incomin
         tide_amqp_put_back(consumer, incoming, 0);
         break;
     case TIDE_QUEUE_RETRY:
-        as = tide_amqp_as_it_is(incoming);
-        as.attempts = tide_queue_failed_after(base, ending);
-        as.code = tide_amqp_copy(ending->code, TIDE_QUEUE_CODE_LEN);
-        as.reason = tide_amqp_copy(ending->reason, TIDE_QUEUE_REASON_LEN);
         tide_amqp_settle(consumer, incoming, TIDE_AMQP_QUEUE,
-                         tide_queue_delay_after(base, ending, &consumer->how), as);
+                         tide_queue_delay_after(base, ending, &consumer->how),
+                         failed_as(incoming, base, ending));
         break;
     default:
         tide_amqp_bury(consumer, incoming, tide_queue_failed_after(base, ending), ending->code,
@@ -217,6 +224,37 @@ void tide_amqp_delivery_end(struct tide_delivery *base, const struct tide_queue_
     }
     free(delivery);
     tide_amqp_deliver_waiting(consumer);
+}
+
+/* Nothing comes to this process any more. */
+static void cancel_now(struct consumer *consumer)
+{
+    if (!consumer->stopped)
+        tide_amqp_unsubscribe(consumer->subscription);
+    consumer->stopped = true;
+    tide_amqp_arriving(consumer->subscription);
+}
+
+/* The copy must not come here again, where it would lose its holder. A delay's queue may be a new one, which
+ * nothing may go into for two seconds: who gets the message next puts it there (divert). */
+bool tide_amqp_delivery_end_now(struct tide_delivery *base, const struct tide_queue_ending *ending,
+                                struct tide_err *err)
+{
+    struct delivery *delivery = (struct delivery *)base;
+    struct consumer *consumer = delivery->consumer;
+    struct tide_amqp_message as;
+
+    if (tide_amqp_is_lost(consumer, delivery->incoming))
+        return tide_err_set(err, TIDE_ERR_CONFLICT, false, "it was lost with its connection");
+    cancel_now(consumer);
+    if (ending->how == TIDE_QUEUE_RETRY) {
+        as = failed_as(delivery->incoming, base, ending);
+        as.due_ms = tide_clock_now_ms() + tide_queue_delay_after(base, ending, &consumer->how);
+        tide_amqp_settle(consumer, delivery->incoming, TIDE_AMQP_QUEUE, 0, as);
+    } else {
+        end_as(consumer, delivery->incoming, base, ending);
+    }
+    return tide_amqp_settled_now(tide_amqp_broker_of(consumer), err);
 }
 
 void tide_amqp_consumer_release_all(struct consumer *consumer)

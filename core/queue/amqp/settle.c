@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "queue/amqp/broker.h"
 
 #define AGAIN_MS 1000 /* before a copy that was not confirmed is published again */
+#define NOW_MS 1000   /* for the broker's confirm, when the process ends */
 
 /* A copy is being published; then `incoming` is acknowledged. */
 struct settling {
@@ -19,9 +21,10 @@ struct settling {
     struct tide_amqp_incoming *incoming;
     enum tide_amqp_place place;
     int64_t delay_ms;
-    int64_t delayed_until_ms;    /* of TIDE_AMQP_DELAY, monotonic */
-    struct tide_amqp_message as; /* without payload */
-    int64_t again_ms;            /* 0: it is under way */
+    int64_t delayed_until_ms;              /* of TIDE_AMQP_DELAY, monotonic */
+    struct tide_amqp_message as;           /* without payload */
+    int64_t again_ms;                      /* 0: it is under way */
+    const struct tide_amqp_outgoing *copy; /* then: itself, until on_copied */
     struct settling *next, **prev;
 };
 
@@ -110,6 +113,7 @@ static void publish_copy(struct settling *settling)
     outgoing->done = on_copied;
     outgoing->arg = settling;
     settling->again_ms = 0;
+    settling->copy = outgoing;
     tide_amqp_publisher_send(tide_amqp_broker_of(settling->consumer)->publisher, outgoing);
 }
 
@@ -175,6 +179,28 @@ void tide_amqp_put_back(struct consumer *consumer, struct tide_amqp_incoming *in
         as.reason = tide_amqp_copy(incoming->message.reason, TIDE_QUEUE_REASON_LEN);
     }
     tide_amqp_settle(consumer, incoming, TIDE_AMQP_QUEUE, delay_ms, as);
+}
+
+static bool is_confirmed(const struct tide_amqp_mail *mail, const void *copy)
+{
+    return mail == copy && !((const struct tide_amqp_outgoing *)copy)->failed;
+}
+
+/* What the publisher tells stays in the mailbox: others' callbacks must not run. */
+bool tide_amqp_settled_now(struct broker *broker, struct tide_err *err)
+{
+    const struct settling *settling = broker->settling;
+    const struct tide_amqp_incoming *incoming = settling->incoming;
+    int64_t end = tide_clock_monotonic_ms() + NOW_MS;
+
+    while (tide_amqp_mailbox_count(&broker->mailbox, is_confirmed, settling->copy) == 0) {
+        if (tide_clock_monotonic_ms() > end)
+            return tide_err_set(err, TIDE_ERR_TIMEOUT, true, "not confirmed within %d ms", NOW_MS);
+        usleep(1000);
+    }
+    tide_amqp_ack(settling->consumer->subscription, incoming->epoch, incoming->tag);
+    tide_amqp_arriving(settling->consumer->subscription); /* its answer is behind the acknowledgement */
+    return true;
 }
 
 void tide_amqp_settling_tick(struct broker *broker)

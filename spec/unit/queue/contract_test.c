@@ -716,6 +716,69 @@ static void ten_holders_that_die_use_up_the_attempts(void **state)
     expect_stat(f, 0, 0, 0, 1);
 }
 
+static bool holds_four(const void *arg)
+{
+    return ((const struct inbox *)arg)->count >= 4;
+}
+
+/* The first three are told of, the fourth was only held beside them. */
+static int hold_four_and_tell(struct fixture *f, int out)
+{
+    struct inbox inbox = {0};
+    struct tide_queue_consume how = consume_defaults(f);
+
+    how.lease_ms = 300;
+    consume_with(f, &inbox, &how);
+    wait_until(f, holds_four, &inbox);
+    tide_queue_broker_dies(f->broker);
+    tide_delivery_retry(inbox.held[0], 0, "looped", "it loops");
+    tide_delivery_reject(inbox.held[1], "looped", "it loops", NULL);
+    tide_delivery_postpone(inbox.held[2], "looped", "it loops");
+    if (write(out, "!", 1) != 1)
+        return 1;
+    pause();
+    return 0;
+}
+
+static struct tide_delivery *held_with(struct inbox *inbox, const char *payload)
+{
+    for (size_t i = 0; i < inbox->count; i++)
+        if (strcmp(tide_delivery_payload(inbox->held[i], NULL), payload) == 0)
+            return inbox->held[i];
+    fail_msg("'%s' has not come", payload);
+    return NULL;
+}
+
+static void a_holder_that_dies_may_say_of_which(void **state)
+{
+    struct fixture *f = *state;
+    struct inbox inbox = {0};
+    struct tide_queue_dead *list;
+    struct tide_err err;
+
+    publish(f, "retry");
+    publish(f, "reject");
+    publish(f, "postpone");
+    publish(f, "innocent");
+    holder_dies_after(f, hold_four_and_tell);
+    consume(f, &inbox);
+    await_total(f, &inbox, 3);
+    assert_int_equal(tide_delivery_attempt(held_with(&inbox, "retry")), 2);
+    assert_string_equal(tide_delivery_last_code(held_with(&inbox, "retry")), "looped");
+    assert_string_equal(tide_delivery_last_reason(held_with(&inbox, "retry")), "it loops");
+    assert_true(tide_delivery_is_expired(held_with(&inbox, "postpone")));
+    assert_string_equal(tide_delivery_last_reason(held_with(&inbox, "postpone")), "it loops");
+    assert_string_equal(tide_delivery_last_code(held_with(&inbox, "innocent")), "lease_expired");
+    for (size_t i = 0; i < inbox.count; i++)
+        tide_delivery_ack(inbox.held[i]);
+    flush(f);
+    expect_stat(f, 0, 0, 0, 1);
+    assert_int_equal(tide_queue_list(f->broker, f->queue, "dead", 10, &list, &err), 1);
+    assert_string_equal(list[0].payload, "reject");
+    assert_string_equal(list[0].reason, "it loops");
+    tide_queue_dead_free(list, 1);
+}
+
 /* Its work is not tried again, whatever attempts were left; it comes three times to be rejected. */
 static void postpone_comes_expired_three_times(void **state)
 {
@@ -837,6 +900,7 @@ int main(void)
         T(purges_one_state_only),
         T(a_holder_that_dies_is_told_of),
         T(ten_holders_that_die_use_up_the_attempts),
+        T(a_holder_that_dies_may_say_of_which),
         T(postpone_comes_expired_three_times),
         T(processes_share_a_queue_without_doubles),
     };

@@ -14,7 +14,8 @@ What a consumer's handler does decides about its message:
 | raises, or returns `nil` and, another failure | is a dead letter with the failure's code |
 | returns `tide.retry{...}` | comes again |
 | returns `tide.reject(reason)` | is a dead letter |
-| dies with its worker | comes again, and no attempt is used up; the tenth time all are |
+| can't be stopped past its CPU time, and takes its worker along | comes again or is a dead letter, like one that raises |
+| dies with its worker otherwise | comes again, and no attempt is used up; the tenth time all are |
 
 `tidemill queue` lists dead letters and sends them again.]],
   {
