@@ -153,7 +153,8 @@ static void on_gone(struct tide_child *child)
 {
     struct tide_supervisor *supervisor = child->supervisor;
 
-    child->broken = child->state == TIDE_WORKER_STARTING;
+    child->broken =
+        child->state == TIDE_WORKER_STARTING && (child->signal != SIGKILL || child->lost); /* by its load */
     child->state = TIDE_WORKER_DEAD;
     memset(child->retired, 0, supervisor->settings->bundle_count * sizeof *child->retired);
     if (child->failed && supervisor->state == TIDE_SUPERVISOR_RUNNING)

@@ -34,7 +34,7 @@ struct tide_child {
     bool failed;     /* it told why it can't start */
     bool idle;       /* it drains and has nothing in flight */
     bool lost;       /* it was killed since it did not answer */
-    bool broken;     /* the process before, or this one, died before it was ready */
+    bool broken;     /* the process before, or this one, died before it was ready, and nobody killed it */
     unsigned missed; /* beats since it was last heard */
     int pid;
     int status, signal; /* that its process ended with */

@@ -124,6 +124,15 @@ echo 'error "wrong"' >"$scripts/hello/words.lua"
 kill_worker
 check "what is wrong is refused all the same" eval '! command reload && told "^hello: refused, $before still runs$"'
 check "what was good answers" until_true 20 says_word eight
+kill_worker
+command reload &
+reloading=$!
+worker=
+until [[ -n $worker ]]; do read -r worker _ <"/proc/$engine_pid/task/$engine_pid/children"; done
+kill -KILL "$worker"
+wait "$reloading"
+check "so it is when the next worker is killed as it starts" told "^hello: refused, $before still runs$"
+check "and what was good answers again" until_true 20 says_word eight
 word nine
 kill_worker
 check "what is good is run" until_true 20 command reload
