@@ -58,6 +58,7 @@ interop: build servers python-services ## each service in turn as a Python progr
 bench: build servers python-services ## measure against nginx, Flask, ffmpeg and MoviePy (ONLY=validate: one row)
 	@.ci/setup bench
 	@spec/bench/peers/install $(BUILD)/bench
+	@ninja -C $(BUILD) tidemill-unguarded
 	@BUILD=$(BUILD) python3 -B spec/bench $(ONLY)
 
 image: ## build the container image, build/image/tidemill.tar (DEBIAN=12: on that release)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/guards.h"
 #include "base/url.h"
 #include "engine/lock.h"
 
@@ -91,12 +92,12 @@ bool tide_services_open(struct tide_services *services, const struct tide_settin
                         uv_loop_t *loop, const struct tide_log *log, struct tide_metrics *metrics,
                         struct tide_err *err)
 {
-    *services = (struct tide_services){
-        .loop = loop, .log = log, .metrics = metrics, .media_helper = settings->media_helper};
+    *services = (struct tide_services){.loop = loop, .log = log, .media_helper = settings->media_helper};
     if (which && !tide_lock_make_directory(settings->data, err))
         return false;
-    if ((services->budget = tide_budget_new(settings->script_cpu_ms, err)) && check_helper(settings, err) &&
-        tide_services_add(services, settings, which, err) &&
+    services->metrics = tide_guards_on() ? metrics : NULL;
+    if ((!tide_guards_on() || (services->budget = tide_budget_new(settings->script_cpu_ms, err))) &&
+        check_helper(settings, err) && tide_services_add(services, settings, which, err) &&
         (!(which & TIDE_WITH_HTTP) || (services->http = tide_http_client_new(loop, NULL, err))) &&
         (!(which & TIDE_WITH_CRYPTO) ||
          (services->crypto = tide_pool_new(loop, "crypto", 2, CRYPTO_QUEUE, err))) &&

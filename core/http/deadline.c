@@ -4,6 +4,7 @@
  * sent and acknowledged is asked of the kernel, only for connections that wait for it. That also finds the
  * clients that have closed: libmicrohttpd misses the end that came together with the last bytes.
  */
+#include "base/guards.h"
 #include "http/connection.h"
 #include "http/progress.h"
 
@@ -167,7 +168,7 @@ void tide_http_sweep(uv_timer_t *timer)
     uint64_t now = uv_now(server->loop);
     struct tide_link *link, *next;
 
-    for (link = server->connections.next; link != &server->connections; link = next) {
+    for (link = server->connections.next; tide_guards_on() && link != &server->connections; link = next) {
         struct tide_http_connection *connection =
             CONTAINER(link, struct tide_http_connection, in_connections);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/guards.h"
 #include "script/internal.h"
 
 struct tide_task *tide_task_running(lua_State *L)
@@ -132,7 +133,7 @@ static void arm_deadline(struct tide_task *task)
 {
     const struct tide_state_config *config = &task->state->config;
 
-    if (task->limits.timeout_ms <= 0)
+    if (task->limits.timeout_ms <= 0 || !tide_guards_on())
         return;
     if (!task->deadline)
         task->deadline = tide_timer_new(config->loop, config->timers, on_deadline, task);

@@ -260,7 +260,7 @@ static bool serve(struct hosted *hosted, struct tide_err *err)
     struct tide_http_server_config config = {.listen_fd = hosted->listen_fd,
                                              .name = hosted->settings->name,
                                              .log = &worker->log,
-                                             .metrics = worker->metrics};
+                                             .metrics = worker->services.metrics};
 
     if (hosted->listen_fd < 0)
         return true;

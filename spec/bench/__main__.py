@@ -16,7 +16,7 @@ import traceback
 from measure import Row
 from servers import ENGINE, Failed, NGINX_ENV, NGINX_ROOT, PYTHON
 
-ROWS = ["route", "validate", "convert", "clip", "transfer", "query", "gridfs", "start", "reload", "check", "specs", "broker", "system"]
+ROWS = ["route", "guards", "validate", "convert", "clip", "transfer", "query", "gridfs", "start", "reload", "check", "specs", "broker", "system"]
 LIMIT = 12 * 60  # seconds, for all rows together
 
 

@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("BUILD", "build")).resolve()
 PEERS = BUILD / "bench"
 ENGINE = BUILD / "tidemill"
+UNGUARDED = BUILD / "unguarded/tidemill"  # core/base/guards.h
 PYTHON = PEERS / "venv/bin/python"
 SECRET = "a secret of the benchmarks alone, 32 bytes or more"
 USER, PASSWORD = "georgio@email.com", "Admin123"  # what `tidemill run --dev` makes
@@ -100,7 +101,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def engine(work, *options, workers=None, cpu=None, scripts=None, pause=0.01, env=None, ready="/readyz"):
+def engine(work, *options, workers=None, cpu=None, scripts=None, pause=0.01, env=None, ready="/readyz", binary=ENGINE):
     """tidemill run. `url` is the gateway's; with `scripts` it runs these bundles instead, each in `urls`."""
     own = env or {}
     bundles = [path.name for path in sorted(scripts.iterdir())] if scripts else ["gateway", "auth"]
@@ -118,7 +119,7 @@ def engine(work, *options, workers=None, cpu=None, scripts=None, pause=0.01, env
     if workers:
         options = (*options, "--workers", workers)
     log = work / "engine.log"
-    with running(pinned([ENGINE, "run", *options], cpu), env, log) as process:
+    with running(pinned([binary, "run", *options], cpu), env, log) as process:
         wait_ready(process, ports["admin"], ready, log, pause)
         server = Server(process, ports[bundles[0]])
         server.urls, server.log, server.data = urls, log, work / "data"
