@@ -30,7 +30,9 @@ static const struct tide_option reload_options[] = {
 static const struct tide_option status_options[] = {{"json", 0, NULL, "as JSON"}, {0}};
 
 static const struct tide_option migrate_options[] = {
-    {"check", 0, NULL, "only tell which are pending; 1 when any is"}, {0}};
+    {"check", 0, NULL,
+     "only tell which are pending, and which were changed after they were applied; 1 when any is"},
+    {0}};
 
 static const struct tide_option test_options[] = {
     {"filter", 'f', "PATTERN", "only tests whose full name matches the Lua pattern (may be repeated)"},

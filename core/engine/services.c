@@ -246,21 +246,35 @@ bool tide_services_migrate(const struct tide_settings *settings, const struct ti
     return with_database(settings, log, migrate, NULL, err);
 }
 
-static void list_file(void *arg, const char *path)
+struct review {
+    const struct tide_log *log;
+    struct tide_buf *pending, *changed;
+};
+
+static void on_file(void *arg, const char *bundle, enum tide_sql_schema state, const char *path)
 {
-    tide_buf_printf(arg, "%s\n", path);
+    struct review *review = arg;
+
+    if (state == TIDE_SQL_SCHEMA_PENDING)
+        tide_buf_printf(review->pending, "%s\n", path);
+    else if (review->changed)
+        tide_buf_printf(review->changed, "%s\n", path);
+    else
+        tide_sql_log_changed(review->log, bundle, path);
 }
 
-static bool list_pending(struct tide_sql_db *db, const char *bundle, const char *path, void *arg,
-                         struct tide_err *err)
+static bool review(struct tide_sql_db *db, const char *bundle, const char *path, void *arg,
+                   struct tide_err *err)
 {
-    return tide_sql_pending(db, bundle, path, list_file, arg, err);
+    return tide_sql_review(db, bundle, path, on_file, arg, err);
 }
 
-bool tide_services_pending(const struct tide_settings *settings, const struct tide_log *log,
-                           struct tide_buf *list, struct tide_err *err)
+bool tide_services_review(const struct tide_settings *settings, const struct tide_log *log,
+                          struct tide_buf *pending, struct tide_buf *changed, struct tide_err *err)
 {
-    return with_database(settings, log, list_pending, list, err);
+    struct review lists = {.log = log, .pending = pending, .changed = changed};
+
+    return with_database(settings, log, review, &lists, err);
 }
 
 bool tide_services_migrated(const struct tide_settings *settings, const struct tide_log *log,
@@ -270,7 +284,7 @@ bool tide_services_migrated(const struct tide_settings *settings, const struct t
     bool ok;
 
     tide_buf_init(&list, 1 << 16);
-    ok = tide_services_pending(settings, log, &list, err);
+    ok = tide_services_review(settings, log, &list, NULL, err);
     if (ok && list.len > 0)
         ok = tide_err_set(err, TIDE_ERR_INVALID, false, "the database lacks %.*s: run tidemill migrate",
                           (int)strcspn(list.data, "\n"), list.data);

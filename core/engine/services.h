@@ -46,11 +46,13 @@ void tide_services_http_limits(const struct tide_settings *settings, struct tide
  * database. Retryable: the database can't be reached. */
 TIDE_WARN_UNUSED bool tide_services_migrate(const struct tide_settings *settings, const struct tide_log *log,
                                             struct tide_err *err);
-/* The schema files that it would apply, one a line; nothing is changed. */
-TIDE_WARN_UNUSED bool tide_services_pending(const struct tide_settings *settings, const struct tide_log *log,
-                                            struct tide_buf *list, struct tide_err *err);
+/* The schema files that it would apply, one a line, and those that are not what they were when they were
+ * applied (`changed` NULL: they are logged); nothing is changed. */
+TIDE_WARN_UNUSED bool tide_services_review(const struct tide_settings *settings, const struct tide_log *log,
+                                           struct tide_buf *pending, struct tide_buf *changed,
+                                           struct tide_err *err);
 
-/* Whether there are none; the error names the first and what to do. */
+/* Whether none is pending; the error names the first and what to do. */
 TIDE_WARN_UNUSED bool tide_services_migrated(const struct tide_settings *settings, const struct tide_log *log,
                                              struct tide_err *err);
 

@@ -47,13 +47,13 @@ struct tide_sql_driver {
     struct tide_sql_call *(*end)(struct tide_sql_tx *tx, bool commit, tide_sql_cb *cb, void *arg);
 
     /* These block. Between begin_sync and end_sync the others of them are part of that transaction, and no
-     * other process is in one; end_sync(commit) that fails has rolled back. script_sync names the statement
-     * at fault by number and line. */
+     * other process is in one; end_sync(commit) that fails has rolled back. script_sync tells the line of
+     * what is at fault, from 1. */
     bool (*run_sync)(struct tide_sql_db *db, const struct tide_sql_statement *statement,
                      struct tide_sql_result *result, struct tide_err *err);
     bool (*begin_sync)(struct tide_sql_db *db, struct tide_err *err);
     bool (*end_sync)(struct tide_sql_db *db, bool commit, struct tide_err *err);
-    bool (*script_sync)(struct tide_sql_db *db, const char *script, struct tide_err *err);
+    bool (*script_sync)(struct tide_sql_db *db, const char *script, int *line, struct tide_err *err);
 };
 
 extern const struct tide_sql_driver tide_sql_sqlite;

@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #define MAX_FILES 999
 #define MAX_FILE_BYTES (1024 * 1024)
+#define HASH_LEN (2 * crypto_generichash_BYTES + 1)
 
 struct schema_file {
     int version; /* NNN, 1..999 */
@@ -136,63 +138,120 @@ static struct tide_sql_value int_value(int64_t integer)
 }
 
 static bool run(struct tide_sql_db *db, const char *statement, const struct tide_sql_value *params,
-                size_t count, size_t *rows, struct tide_err *err)
+                size_t count, struct tide_err *err)
 {
     struct tide_sql_result result;
 
     if (!tide_sql_run_sync(db, statement, params, count, &result, err))
         return false;
-    if (rows)
-        *rows = result.rows;
     tide_sql_result_release(&result);
     return true;
+}
+
+static bool is_invalid(const struct tide_err *err)
+{
+    return strcmp(err->code, TIDE_ERR_INVALID) == 0;
+}
+
+/* Of several processes that add it at once, one does. */
+static bool add_hashes(struct tide_sql_db *db, struct tide_err *err)
+{
+    static const char look[] = "SELECT hash FROM tide_schema WHERE version = 0";
+
+    return run(db, look, NULL, 0, err) ||
+           (is_invalid(err) &&
+            (run(db, "ALTER TABLE tide_schema ADD COLUMN hash VARCHAR(64)", NULL, 0, err) ||
+             run(db, look, NULL, 0, NULL)));
 }
 
 static bool make_table(struct tide_sql_db *db, struct tide_err *err)
 {
     static const char statement[] =
         "CREATE TABLE IF NOT EXISTS tide_schema (component VARCHAR(64) NOT NULL, version INTEGER NOT NULL, "
-        "name VARCHAR(255) NOT NULL, applied_at VARCHAR(24) NOT NULL, PRIMARY KEY (component, version))";
+        "name VARCHAR(255) NOT NULL, applied_at VARCHAR(24) NOT NULL, hash VARCHAR(64), "
+        "PRIMARY KEY (component, version))";
 
-    return run(db, statement, NULL, 0, NULL, err) ||
+    return (run(db, statement, NULL, 0, err) && add_hashes(db, err)) ||
            tide_err_prefix(err, "the table tide_schema, which notes the schema files, can't be made");
 }
 
-static bool is_applied(struct tide_sql_db *db, const char *component, int version, bool *applied,
-                       struct tide_err *err)
+/* What the table says of a file. */
+struct noted {
+    bool applied;
+    char hash[HASH_LEN]; /* of what was applied; "": not noted */
+};
+
+static bool select_noted(struct tide_sql_db *db, const char *statement, const char *component, int version,
+                         struct noted *noted, struct tide_err *err)
 {
     struct tide_sql_value params[] = {text_value(component), int_value(version)};
-    size_t rows;
+    struct tide_sql_result result;
 
-    if (!run(db, "SELECT version FROM tide_schema WHERE component = ? AND version = ?", params, 2, &rows,
-             err))
+    if (!tide_sql_run_sync(db, statement, params, 2, &result, err))
         return false;
-    *applied = rows > 0;
+    noted->applied = result.rows > 0;
+    if (noted->applied && result.values[0].type == TIDE_SQL_TEXT)
+        snprintf(noted->hash, sizeof noted->hash, "%s", result.values[0].text);
+    tide_sql_result_release(&result);
     return true;
 }
 
-static bool note(struct tide_sql_db *db, const char *component, const struct schema_file *file,
-                 struct tide_err *err)
+/* An old table has no hashes, and a database that was never migrated no table. */
+static bool find_noted(struct tide_sql_db *db, const char *component, int version, struct noted *noted,
+                       struct tide_err *err)
 {
-    char now[25];
-    struct tide_sql_value params[] = {text_value(component), int_value(file->version), text_value(file->name),
-                                      (tide_clock_format(tide_clock_now_ms(), now), text_value(now))};
+    *noted = (struct noted){0};
+    return select_noted(db, "SELECT hash FROM tide_schema WHERE component = ? AND version = ?", component,
+                        version, noted, err) ||
+           (is_invalid(err) &&
+            (select_noted(db, "SELECT NULL FROM tide_schema WHERE component = ? AND version = ?", component,
+                          version, noted, err) ||
+             is_invalid(err)));
+}
 
-    return run(db, "INSERT INTO tide_schema (component, version, name, applied_at) VALUES (?, ?, ?, ?)",
-               params, 4, NULL, err);
+static void hash_of(const char *script, char hash[HASH_LEN])
+{
+    unsigned char bytes[crypto_generichash_BYTES];
+
+    crypto_generichash(bytes, sizeof bytes, (const unsigned char *)script, strlen(script), NULL, 0);
+    sodium_bin2hex(hash, HASH_LEN, bytes, sizeof bytes);
+}
+
+static bool note(struct tide_sql_db *db, const char *component, const struct schema_file *file,
+                 const char *script, struct tide_err *err)
+{
+    char now[25], hash[HASH_LEN];
+    struct tide_sql_value params[] = {text_value(component), int_value(file->version), text_value(file->name),
+                                      (tide_clock_format(tide_clock_now_ms(), now), text_value(now)),
+                                      (hash_of(script, hash), text_value(hash))};
+
+    return run(db,
+               "INSERT INTO tide_schema (component, version, name, applied_at, hash) VALUES (?, ?, ?, ?, ?)",
+               params, 5, err);
 }
 
 /* ---- applying ---- */
 
+/* A file on its way into the database. */
+struct step {
+    char *script;
+    bool applied; /* not by another process */
+    int line;     /* that is at fault; 0: none is */
+};
+
 /* Within a transaction, so that of several processes that start together one applies the file. */
 static bool apply_script(struct tide_sql_db *db, const char *component, const struct schema_file *file,
-                         const char *script, bool *applied, struct tide_err *err)
+                         struct step *step, struct tide_err *err)
 {
+    struct noted noted;
+
     if (!db->driver->begin_sync(db, err))
         return false;
-    if (!is_applied(db, component, file->version, applied, err))
+    if (!find_noted(db, component, file->version, &noted, err))
         goto out;
-    if (!*applied && !(db->driver->script_sync(db, script, err) && note(db, component, file, err)))
+    step->applied = !noted.applied;
+    if (step->applied && !(db->driver->script_sync(db, step->script, &step->line, err) &&
+                           note(db, component, file, step->script, err)))
         goto out;
     return db->driver->end_sync(db, true, err);
 out:
@@ -203,23 +262,24 @@ out:
 static bool apply(struct tide_sql_db *db, const char *component, const char *dir,
                   const struct schema_file *file, struct tide_err *err)
 {
-    bool applied, ok;
+    struct noted noted;
+    struct step step = {0};
     char path[1024];
-    char *script;
+    bool ok;
 
-    if (!is_applied(db, component, file->version, &applied, err))
+    if (!find_noted(db, component, file->version, &noted, err))
         return false;
-    if (applied)
+    if (noted.applied)
         return true;
     snprintf(path, sizeof path, "%s/%s", dir, file->name);
-    script = read_file(path, err);
-    if (!script)
+    step.script = read_file(path, err);
+    if (!step.script)
         return false;
-    ok = apply_script(db, component, file, script, &applied, err);
-    free(script);
+    ok = apply_script(db, component, file, &step, err);
+    free(step.script);
     if (!ok)
-        return tide_err_prefix(err, "%s", path);
-    if (!applied)
+        return step.line ? tide_err_prefix(err, "%s:%d", path, step.line) : tide_err_prefix(err, "%s", path);
+    if (step.applied)
         tide_log_event(db->log, TIDE_LOG_INFO, "schema applied", tide_log_str("component", component),
                        tide_log_str("file", path));
     return true;
@@ -242,59 +302,82 @@ static struct schema_dir *read_dir(const struct tide_sql_db *db, const char *dir
     return NULL;
 }
 
-/* In a database that was never migrated there is no table to ask. */
-static bool is_pending(struct tide_sql_db *db, const char *component, int version, bool *pending,
-                       struct tide_err *err)
-{
-    bool applied = false;
+/* ---- what differs from what was applied ---- */
 
-    if (!is_applied(db, component, version, &applied, err) && strcmp(err->code, TIDE_ERR_INVALID) != 0)
+static bool is_changed(const char *path, const struct noted *noted, bool *changed, struct tide_err *err)
+{
+    char *script = read_file(path, err);
+    char hash[HASH_LEN];
+
+    if (!script)
         return false;
-    *pending = !applied;
+    hash_of(script, hash);
+    *changed = strcmp(hash, noted->hash) != 0;
+    free(script);
     return true;
 }
 
-static bool each_pending(struct tide_sql_db *db, const char *component, const struct schema_dir *files,
-                         void (*pending)(void *arg, const char *path), void *arg, struct tide_err *err)
+static bool review(struct tide_sql_db *db, const char *component, const struct schema_dir *files,
+                   tide_sql_review_cb *found, void *arg, struct tide_err *err)
 {
-    bool ok = true, is = false;
+    struct noted noted;
+    bool ok = true, changed;
     char path[1024];
 
     for (int i = 0; ok && i < files->highest; i++) {
         if (!files->files[i].version)
             continue;
-        ok = is_pending(db, component, files->files[i].version, &is, err);
+        changed = false;
         snprintf(path, sizeof path, "%s/%s", files->path, files->files[i].name);
-        if (ok && is)
-            pending(arg, path);
+        ok = find_noted(db, component, files->files[i].version, &noted, err) &&
+             (!*noted.hash || is_changed(path, &noted, &changed, err));
+        if (ok && (changed || !noted.applied))
+            found(arg, component, changed ? TIDE_SQL_SCHEMA_CHANGED : TIDE_SQL_SCHEMA_PENDING, path);
     }
     return ok;
 }
 
-bool tide_sql_pending(struct tide_sql_db *db, const char *component, const char *dir,
-                      void (*pending)(void *arg, const char *path), void *arg, struct tide_err *err)
+bool tide_sql_review(struct tide_sql_db *db, const char *component, const char *dir,
+                     tide_sql_review_cb *found, void *arg, struct tide_err *err)
 {
     struct schema_dir *files = read_dir(db, dir, err);
-    bool ok = files && each_pending(db, component, files, pending, arg, err);
+    bool ok = files && review(db, component, files, found, arg, err);
 
     free(files);
     return ok;
 }
 
-static void note_one(void *arg, const char *path)
+void tide_sql_log_changed(const struct tide_log *log, const char *component, const char *path)
 {
-    (void)path;
-    *(bool *)arg = true;
+    tide_log_event(log, TIDE_LOG_WARN, "schema file changed after it was applied: it is not applied again",
+                   tide_log_str("component", component), tide_log_str("file", path),
+                   tide_log_str("fix", "put it back, and what is to change into a new file"));
+}
+
+struct found {
+    const struct tide_log *log;
+    bool pending;
+};
+
+static void on_found(void *arg, const char *component, enum tide_sql_schema state, const char *path)
+{
+    struct found *found = arg;
+
+    if (state == TIDE_SQL_SCHEMA_PENDING)
+        found->pending = true;
+    else
+        tide_sql_log_changed(found->log, component, path);
 }
 
 /* Where nothing is pending nothing is written: the database's user may be one that only reads. */
 bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir, struct tide_err *err)
 {
     struct schema_dir *files = read_dir(db, dir, err);
-    bool any = false, ok = files && each_pending(db, component, files, note_one, &any, err);
+    struct found found = {.log = db->log};
+    bool ok = files && review(db, component, files, on_found, &found, err);
 
-    ok = ok && (!any || make_table(db, err));
-    for (int i = 0; any && ok && i < files->highest; i++)
+    ok = ok && (!found.pending || make_table(db, err));
+    for (int i = 0; found.pending && ok && i < files->highest; i++)
         if (files->files[i].version)
             ok = apply(db, component, dir, &files->files[i], err);
     free(files);

@@ -101,12 +101,14 @@ bool tide_sql_run_sync(struct tide_sql_db *db, const char *statement, const stru
 
 bool tide_sql_script(struct tide_sql_db *db, const char *script, struct tide_err *err)
 {
+    int line;
+
     if (!db->driver->begin_sync(db, err))
         return false;
-    if (db->driver->script_sync(db, script, err))
+    if (db->driver->script_sync(db, script, &line, err))
         return db->driver->end_sync(db, true, err);
     (void)db->driver->end_sync(db, false, NULL); /* the first error is the one to tell */
-    return false;
+    return tide_err_prefix(err, "line %d", line);
 }
 
 void tide_sql_result_release(struct tide_sql_result *result)

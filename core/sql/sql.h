@@ -76,7 +76,7 @@ struct tide_sql_call *tide_sql_end(struct tide_sql_tx *tx, bool commit, tide_sql
                                    struct tide_err *err);
 
 /* Runs a script of statements split by the driver, in one transaction (in MySQL a CREATE or the like
- * commits); blocks. */
+ * commits); blocks. The error begins with the line. */
 TIDE_WARN_UNUSED bool tide_sql_script(struct tide_sql_db *db, const char *script, struct tide_err *err);
 /* As tide_sql_run but blocks: command line and start only. result is the caller's (tide_sql_result_release).
  */
@@ -91,15 +91,22 @@ const char *tide_sql_dialect(const struct tide_sql_db *db); /* "sqlite" or "mysq
 TIDE_WARN_UNUSED bool tide_sql_check_schema(const char *dir, struct tide_err *err);
 /*
  * Applies the schema files DIR/NNN_name.DIALECT.sql (or NNN_name.sql) that `component` has not had yet, in
- * order, and notes them in the table tide_schema(component, version, name, applied_at). One process at a time
- * applies a file, in a transaction; in MySQL, where a CREATE commits, one that fails stays half applied and
- * is run again, so that its statements say IF NOT EXISTS. The error names file, statement and line. Blocks.
+ * order, and notes them in the table tide_schema(component, version, name, applied_at, hash). One process at
+ * a time applies a file, in a transaction; in MySQL, where a CREATE commits, one that fails stays half
+ * applied and is run again, so that its statements say IF NOT EXISTS. The error begins with FILE:LINE.
+ * Blocks.
  */
 TIDE_WARN_UNUSED bool tide_sql_migrate(struct tide_sql_db *db, const char *component, const char *dir,
                                        struct tide_err *err);
-/* Calls pending(arg, path) for the files that tide_sql_migrate would apply, and changes nothing. Blocks. */
-TIDE_WARN_UNUSED bool tide_sql_pending(struct tide_sql_db *db, const char *component, const char *dir,
-                                       void (*pending)(void *arg, const char *path), void *arg,
-                                       struct tide_err *err);
+/* What tide_sql_migrate would apply, and what is not what it was when it was applied, which it leaves alone.
+ */
+enum tide_sql_schema { TIDE_SQL_SCHEMA_PENDING, TIDE_SQL_SCHEMA_CHANGED };
+typedef void tide_sql_review_cb(void *arg, const char *component, enum tide_sql_schema state,
+                                const char *path);
+/* Calls found for each such file, in order, and changes nothing. Blocks. */
+TIDE_WARN_UNUSED bool tide_sql_review(struct tide_sql_db *db, const char *component, const char *dir,
+                                      tide_sql_review_cb *found, void *arg, struct tide_err *err);
+/* As tide_sql_migrate does. */
+void tide_sql_log_changed(const struct tide_log *log, const char *component, const char *path);
 
 #endif

@@ -134,13 +134,13 @@ static bool end_sync(struct tide_sql_db *base, bool commit, struct tide_err *err
     return tide_sqlite_conn_end(((struct db *)base)->sync, commit, err);
 }
 
-static bool script_sync(struct tide_sql_db *base, const char *script, struct tide_err *err)
+static bool script_sync(struct tide_sql_db *base, const char *script, int *line, struct tide_err *err)
 {
     struct db *db = (struct db *)base;
 
     /* A schema change over a large table may take its time. */
     tide_sqlite_conn_limit(db->sync, tide_clock_monotonic_ms() + 60 * TIDE_SQL_TIMEOUT_MS, NULL);
-    return tide_sqlite_conn_script(db->sync, script, err);
+    return tide_sqlite_conn_script(db->sync, script, line, err);
 }
 
 static bool ready(struct tide_sql_db *base, struct tide_err *err)

@@ -46,8 +46,8 @@ bool tide_sqlite_conn_in_tx(const struct tide_sqlite_conn *conn);
 TIDE_WARN_UNUSED bool tide_sqlite_conn_run(struct tide_sqlite_conn *conn,
                                            const struct tide_sql_statement *statement,
                                            struct tide_sql_result *result, struct tide_err *err);
-/* Runs all statements of a script; the error names the statement's number and line. */
-TIDE_WARN_UNUSED bool tide_sqlite_conn_script(struct tide_sqlite_conn *conn, const char *script,
+/* Runs all statements of a script. On an error: the line of what is at fault, from 1. */
+TIDE_WARN_UNUSED bool tide_sqlite_conn_script(struct tide_sqlite_conn *conn, const char *script, int *line,
                                               struct tide_err *err);
 
 /* Fills *err from the connection's last result code. Returns false. `text`: the statement or NULL. */

@@ -334,23 +334,35 @@ static const char *skip_blank(const char *text)
     }
 }
 
-bool tide_sqlite_conn_script(struct tide_sqlite_conn *conn, const char *script, struct tide_err *err)
+/* In a statement that can't be prepared. */
+static int offset_of_error(sqlite3 *db)
+{
+    int offset = sqlite3_error_offset(db);
+
+    return offset > 0 ? offset : 0;
+}
+
+bool tide_sqlite_conn_script(struct tide_sqlite_conn *conn, const char *script, int *line,
+                             struct tide_err *err)
 {
     const char *at = skip_blank(script);
 
-    for (int number = 1; !is_blank(at); number++) {
+    while (!is_blank(at)) {
         struct tide_sql_result result;
         sqlite3_stmt *stmt = NULL;
         const char *tail = NULL;
         int rc = sqlite3_prepare_v2(conn->db, at, -1, &stmt, &tail);
+        int offset = rc == SQLITE_OK ? 0 : offset_of_error(conn->db);
         bool ok = rc == SQLITE_OK || tide_sqlite_conn_fail(conn, rc, NULL, err);
 
         ok = ok && (!stmt || run_prepared(conn, stmt, NULL, &result, err));
         if (ok && stmt)
             tide_sql_result_release(&result);
         sqlite3_finalize(stmt);
-        if (!ok)
-            return tide_err_prefix(err, "statement %d (line %d)", number, line_of(script, at));
+        if (!ok) {
+            *line = line_of(script, at + offset);
+            return false;
+        }
         at = skip_blank(tail);
     }
     return true;

@@ -237,7 +237,7 @@ answer_with "SELECT more AS text FROM word"
 check "one that comes with a reload is applied before" eval 'command reload && told "added .*/002_more.sql$" && says_word added'
 before=$(generation)
 echo "ALTER TABLE absent ADD COLUMN more TEXT;" >"$scripts/hello/schema/003_wrong.sql"
-check "one that fails is refused" eval '! command reload && told "003_wrong.sql: .*no such table: absent" && says_word added'
+check "one that fails is refused" eval '! command reload && told "003_wrong.sql:1: .*no such table: absent" && says_word added'
 check "and its generation" test "$(generation)" = "$before"
 rm "$scripts/hello/schema/003_wrong.sql"
 check "the engine ends well" engine_stop
@@ -247,6 +247,12 @@ echo "ALTER TABLE word ADD COLUMN third TEXT DEFAULT 'third';" >"$scripts/hello/
 answer_with "SELECT third AS text FROM word"
 check "then a reload asks for tidemill migrate" eval '! command reload && told "003_third.sql: run tidemill migrate" && says_word added'
 check "after it the generation is run" eval 'command migrate && command reload && says_word third'
+echo "-- a word" >>"$scripts/hello/schema/001_word.sql"
+check "migrate --check tells a file that was changed after it was applied" eval '! command migrate --check && told "001_word.sql was changed after it was applied: put it back"'
+check "so does the log of a reload" eval 'command reload && grep -q "schema file changed after it was applied.*001_word.sql" "$work/engine.log"'
+check "and of a migration" eval 'command migrate && told "schema file changed after it was applied"'
+sed -i '$ d' "$scripts/hello/schema/001_word.sql"
+check "until it is put back" eval 'command migrate --check && ! told changed'
 check "going back needs none" eval 'command reload --to "$before" && says_word added'
 check "the engine ends well" engine_stop
 unset TIDEMILL_MIGRATE

@@ -98,6 +98,6 @@ bool tide_mysql_run_sync(struct tide_sql_db *db, const struct tide_sql_statement
                          struct tide_sql_result *result, struct tide_err *err);
 bool tide_mysql_begin_sync(struct tide_sql_db *db, struct tide_err *err);
 bool tide_mysql_end_sync(struct tide_sql_db *db, bool commit, struct tide_err *err);
-bool tide_mysql_script_sync(struct tide_sql_db *db, const char *script, struct tide_err *err);
+bool tide_mysql_script_sync(struct tide_sql_db *db, const char *script, int *line, struct tide_err *err);
 
 #endif

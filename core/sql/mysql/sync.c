@@ -137,14 +137,16 @@ static bool run_statement(struct tide_mysql_db *db, const char *text, size_t len
     return ok;
 }
 
-bool tide_mysql_script_sync(struct tide_sql_db *base, const char *script, struct tide_err *err)
+bool tide_mysql_script_sync(struct tide_sql_db *base, const char *script, int *line, struct tide_err *err)
 {
     struct tide_mysql_db *db = (struct tide_mysql_db *)base;
     const char *at = script, *begin;
     size_t len;
 
-    for (int number = 1; tide_mysql_next_statement(&at, &begin, &len); number++)
-        if (!run_statement(db, begin, len, err))
-            return tide_err_prefix(err, "statement %d (line %d)", number, line_of(script, begin));
+    while (tide_mysql_next_statement(&at, &begin, &len))
+        if (!run_statement(db, begin, len, err)) {
+            *line = line_of(script, begin);
+            return false;
+        }
     return true;
 }

@@ -300,7 +300,7 @@ static void sync_calls(void **state)
     assert_int_equal(number(f, "SELECT count(*) FROM t WHERE v LIKE 'a;%''b'"), 1);
     assert_false(
         tide_sql_script(f->db, "INSERT INTO t (i) VALUES (3);\n\nINSERT INTO nowhere VALUES (4);", &err));
-    assert_non_null(strstr(err.message, "statement 2 (line 3)"));
+    assert_non_null(strstr(err.message, "line 3: "));
     assert_int_equal(number(f, "SELECT count(*) FROM t"), 2);
 }
 
