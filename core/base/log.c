@@ -12,9 +12,11 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#define MAX_EVENT (64 * 1024)
 #define FILE_BATCH (32 * 1024)
 #define USUAL_EVENT 511 /* bytes: most need no more */
+/* An event over the limit keeps so many fields, and of them and of its words so many bytes. */
+#define MAX_FIELDS 32
+#define SHORT 256
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const level_colors[] = {"\033[2m", "\033[32m", "\033[33m", "\033[31m"};
@@ -158,6 +160,36 @@ static void format_human(const struct tide_log *log, struct tide_buf *buf, const
     tide_buf_putc(buf, '\n');
 }
 
+static void put_line(const struct tide_log *log, struct tide_buf *buf, const char *time,
+                     enum tide_log_level level, const char *event, const struct tide_log_field *fields,
+                     size_t count)
+{
+    if (log->json)
+        format_json(log, buf, time, level_names[level], event, fields, count);
+    else
+        format_human(log, buf, time, level, event, fields, count);
+}
+
+/* An event over TIDE_LOG_EVENT_MAX: what is long of it is told by its size. */
+static void put_shortened(const struct tide_log *log, struct tide_buf *buf, const char *time,
+                          enum tide_log_level level, const char *event, const struct tide_log_field *fields,
+                          size_t count)
+{
+    struct tide_log_field kept[MAX_FIELDS];
+    char words[SHORT + 1], sizes[MAX_FIELDS][48];
+
+    snprintf(words, sizeof words, "%s", event);
+    count = count < MAX_FIELDS ? count : MAX_FIELDS;
+    for (size_t i = 0; i < count; i++) {
+        bool text = fields[i].type == TIDE_LOG_STRING || fields[i].type == TIDE_LOG_RAW_JSON;
+        size_t len = text && fields[i].as.string ? strlen(fields[i].as.string) : 0;
+
+        snprintf(sizes[i], sizeof sizes[i], "%zu bytes, left out", len);
+        kept[i] = len > SHORT ? tide_log_str(fields[i].name, sizes[i]) : fields[i];
+    }
+    put_line(log, buf, time, level, words, kept, count);
+}
+
 /* Appends one line. */
 static void put_event(const struct tide_log *log, struct tide_buf *buf, const char *time,
                       enum tide_log_level level, const char *event, const struct tide_log_field *fields,
@@ -166,14 +198,11 @@ static void put_event(const struct tide_log *log, struct tide_buf *buf, const ch
     size_t before = buf->len;
 
     tide_buf_reserve(buf, USUAL_EVENT);
-    if (log->json)
-        format_json(log, buf, time, level_names[level], event, fields, count);
-    else
-        format_human(log, buf, time, level, event, fields, count);
+    put_line(log, buf, time, level, event, fields, count);
     if (buf->overflow) {
         buf->overflow = false;
         buf->len = before;
-        format_json(log, buf, time, level_names[level], "log event over 64 KiB dropped", NULL, 0);
+        put_shortened(log, buf, time, level, event, fields, count);
     }
 }
 
@@ -192,7 +221,7 @@ void tide_log_write(const struct tide_log *log, enum tide_log_level level, const
 
     if (!log || level < log->level)
         return;
-    tide_buf_init(&buf, MAX_EVENT);
+    tide_buf_init(&buf, TIDE_LOG_EVENT_MAX);
     tide_clock_format(tide_clock_now_ms(), time);
     put_event(log, &buf, time, level, event, fields, count);
     tide_log_flush(log);
@@ -217,7 +246,7 @@ bool tide_log_batch_new(struct tide_log *log)
         return false;
     pthread_mutex_init(&log->batch->lock, NULL);
     log->batch->limit = write_limit(log->fd);
-    tide_buf_init(&log->batch->lines, log->batch->limit + MAX_EVENT);
+    tide_buf_init(&log->batch->lines, log->batch->limit + TIDE_LOG_EVENT_MAX);
     return true;
 }
 

@@ -52,8 +52,9 @@ struct tide_log_field tide_log_num(const char *name, double value);
 struct tide_log_field tide_log_bool(const char *name, bool value);
 struct tide_log_field tide_log_json(const char *name, const char *json);
 
+#define TIDE_LOG_EVENT_MAX (64 * 1024) /* bytes of a line */
 /* Writes one event. `event` is a short sentence for people ("worker started"); facts go into fields.
- * An event is cut at 64 KiB. log may be NULL (nothing is written). */
+ * Of an event over the limit what is long is told by its size. log may be NULL (nothing is written). */
 void tide_log_write(const struct tide_log *log, enum tide_log_level level, const char *event,
                     const struct tide_log_field *fields, size_t count);
 

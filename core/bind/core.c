@@ -14,6 +14,9 @@
 #include "bind/bundle_internal.h"
 #include "loop/timer.h"
 
+#define LOG_LINE 256          /* bytes of a line beside the script's own */
+#define LOG_MAX (1024 * 1024) /* bytes that a script logs without a wait */
+
 /* ---- time ---- */
 
 struct sleep_op {
@@ -135,17 +138,40 @@ static int base64_encode(lua_State *L)
 
 /* ---- logs ---- */
 
-/* log(level 0..3, event, fields_json|nil) */
-static int core_log(lua_State *L)
+static void log_of_script(lua_State *L, enum tide_log_level level, const char *event, const char *at,
+                          const char *fields)
 {
     struct tide_bundle *bundle = tide_bind_bundle(L);
     struct tide_task *task = tide_task_running(L);
 
-    tide_log_event(bundle->config.services->log, (enum tide_log_level)luaL_checkinteger(L, 1),
-                   luaL_checkstring(L, 2), tide_log_str("bundle", bundle->config.name),
+    tide_log_event(bundle->config.services->log, level, event, tide_log_str("bundle", bundle->config.name),
                    tide_log_str("generation", bundle->generation),
-                   tide_log_str("handler", task ? tide_task_label(task) : NULL),
-                   tide_log_json("fields", luaL_optstring(L, 3, NULL)));
+                   tide_log_str("handler", task ? tide_task_label(task) : NULL), tide_log_str("at", at),
+                   tide_log_json("fields", fields));
+}
+
+/* log(level 0..3, event, fields_json|nil). A loop would fill a disk in the CPU time that it has. */
+static int core_log(lua_State *L)
+{
+    enum tide_log_level level = (enum tide_log_level)luaL_checkinteger(L, 1);
+    const char *event = luaL_checkstring(L, 2), *fields = luaL_optstring(L, 3, NULL);
+    size_t bytes = LOG_LINE + strlen(event) + (fields ? strlen(fields) : 0); /* longer ones are shortened */
+    struct tide_bundle *bundle = tide_bind_bundle(L);
+    const struct tide_log *log = bundle->config.services->log;
+    char at[160] = "";
+    size_t before;
+
+    if (!log || level < log->level)
+        return 0;
+    bytes = bytes < TIDE_LOG_EVENT_MAX ? bytes : LOG_LINE;
+    before = tide_state_logged(bundle->state, bytes);
+    if (before + bytes <= LOG_MAX) {
+        log_of_script(L, level, event, NULL, fields);
+    } else if (before <= LOG_MAX) {
+        tide_state_place(L, at, sizeof at);
+        log_of_script(L, TIDE_LOG_WARN, "a script logs too much: the rest until it waits is left out",
+                      *at ? at : NULL, NULL);
+    }
     return 0;
 }
 

@@ -17,6 +17,7 @@ struct tide_turn {
     struct tide_task *task;     /* NULL: a load, or words for a failure */
     bool limited;               /* a script runs, or a result is made for one: the memory's cap holds */
     int64_t cpu_ms;             /* it may use; 0: any */
+    size_t logged;              /* bytes: tide_state_logged */
     struct tide_state *outside; /* whose turn goes on behind this one, as a spec's does; NULL: none */
 };
 
@@ -78,8 +79,6 @@ void tide_script_begin_turn(struct tide_state *state, struct tide_task *task, in
 void tide_script_end_turn(struct tide_state *state, const struct tide_turn *before);
 int tide_script_pcall(struct tide_state *state, int nargs, int nresults, int64_t cpu_ms); /* such a turn */
 /* limit.c */
-/* "file:line" where the script is; leaves `place` as it was when that can't be told. */
-void tide_script_place(lua_State *L, char *place, size_t size);
 void tide_script_cover(struct tide_state *state); /* from now on it is interpreted, and its lines are noted */
 void tide_script_set_hook(struct tide_state *state);       /* as `alarm` and `late` need it */
 bool tide_script_make_stoppable(struct tide_state *state); /* false: no memory */

@@ -44,7 +44,7 @@ static bool find_handler(lua_State *L, lua_Debug *at, char *place, size_t size)
 
 /* Where the script is, behind the engine's own functions that it may have called; or else where its handler
  * begins, since `return f()` leaves nothing of it on the stack. */
-void tide_script_place(lua_State *L, char *place, size_t size)
+void tide_state_place(lua_State *L, char *place, size_t size)
 {
     lua_Debug at;
 
@@ -60,6 +60,16 @@ void tide_script_place(lua_State *L, char *place, size_t size)
     }
 }
 
+/* ---- what it logs ---- */
+
+size_t tide_state_logged(struct tide_state *state, size_t bytes)
+{
+    size_t before = state->turn.logged;
+
+    state->turn.logged += bytes;
+    return before;
+}
+
 /* ---- the hook ---- */
 
 static void raise_late(lua_State *L, lua_Debug *where)
@@ -71,7 +81,7 @@ static void raise_late(lua_State *L, lua_Debug *where)
         (strncmp(where->source, "=tide/", 6) == 0 && state->late <= SPARED_TICKS))
         return;
     if (!state->place[0])
-        tide_script_place(L, state->place, sizeof state->place);
+        tide_state_place(L, state->place, sizeof state->place);
     lua_pushfstring(L, "%s%s", state->place, state->place[0] ? ": " : "");
     if (turn->task)
         lua_pushfstring(L,
@@ -91,7 +101,7 @@ static void raise_full(lua_State *L)
 {
     char place[sizeof tide_state_of(L)->place] = "";
 
-    tide_script_place(L, place, sizeof place);
+    tide_state_place(L, place, sizeof place);
     luaL_error(L, "%s%snot enough memory", place, place[0] ? ": " : "");
 }
 
@@ -187,7 +197,7 @@ void tide_script_give_up(struct tide_state *state)
 
     alarm(WORDS_S);
     if (!state->place[0])
-        tide_script_place(task ? task->co : state->L, state->place, sizeof state->place);
+        tide_state_place(task ? task->co : state->L, state->place, sizeof state->place);
     tide_log_event(
         config->log, TIDE_LOG_ERROR, "a script can't be stopped: its process ends",
         tide_log_str("bundle", config->bundle),

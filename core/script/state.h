@@ -71,6 +71,12 @@ bool tide_state_load(struct tide_state *state, struct tide_findings *findings);
  * within the limits of one, but it can't wait. */
 int tide_state_pcall(struct tide_state *state, int nargs, int nresults);
 
+/* "file:line" where the script on this stack is; leaves `place` as it was when that can't be told. */
+void tide_state_place(lua_State *L, char *place, size_t size);
+/* Notes that the script logs so many bytes. Returns how many it has logged since its last wait, before these.
+ */
+size_t tide_state_logged(struct tide_state *state, size_t bytes);
+
 size_t tide_state_memory(const struct tide_state *state); /* bytes of Lua memory in use */
 size_t tide_state_tasks(const struct tide_state *state);  /* tasks not yet over */
 /* Calls each(arg, task) for the tasks not yet over; it must not change them. */

@@ -46,7 +46,7 @@ void tide_task_push_thread(const struct tide_task *task, lua_State *L)
 void tide_task_place(const struct tide_task *task, char text[TIDE_PLACE])
 {
     text[0] = '\0';
-    tide_script_place(task->co, text, TIDE_PLACE);
+    tide_state_place(task->co, text, TIDE_PLACE);
 }
 
 /* ---- resources ---- */
@@ -60,7 +60,7 @@ static void note_place(lua_State *L, const struct tide_task *task, struct tide_r
     if (task->state->config.sandbox)
         return;
     text[0] = '\0';
-    tide_script_place(L, text, TIDE_PLACE);
+    tide_state_place(L, text, TIDE_PLACE);
     resource->where = strdup(text);
 }
 

@@ -1,10 +1,11 @@
 """neighbours.py URL PATH: asks for PATH, and meanwhile another worker for /worker (text: who it is) again and again.
 
-Prints the status of PATH's answer, "gone" when there is none. Fails when the other worker was disturbed."""
+Prints the status of PATH's answer, "gone" when there is none, and after how many whole seconds. Fails when the other worker was disturbed."""
 
 import http.client
 import sys
 import threading
+import time
 import urllib.parse
 
 PATIENCE = 60
@@ -39,12 +40,13 @@ def main():
             result.append("gone")
 
     thread = threading.Thread(target=ask)
+    began = time.monotonic()
     thread.start()
     while thread.is_alive():
         if get(other, "/worker") != (200, name):
             sys.exit("the other worker is another one")
         thread.join(0.05)
-    print(result[0])
+    print(result[0], int(time.monotonic() - began))
 
 
 main()

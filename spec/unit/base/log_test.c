@@ -99,10 +99,14 @@ static void an_event_has_a_limit(void **state)
     memset(big, 'x', 99999);
     big[99999] = '\0';
     tide_log_init(&log, ends[1], TIDE_LOG_JSON, TIDE_LOG_INFO, "x");
-    tide_log_event(&log, TIDE_LOG_INFO, "huge", tide_log_str("text", big));
+    tide_log_event(&log, TIDE_LOG_INFO, "huge", tide_log_str("who", "me"), tide_log_str("text", big));
     text = logged();
     assert_true(strlen(text) < 300);
-    assert_non_null(strstr(text, "dropped"));
+    assert_non_null(strstr(text, "\"event\":\"huge\",\"who\":\"me\",\"text\":\"99999 bytes, left out\"}"));
+    tide_log_event(&log, TIDE_LOG_INFO, big, tide_log_str("who", "me"));
+    text = logged();
+    assert_true(strlen(text) < 500);
+    assert_non_null(strstr(text, "xxx\",\"who\":\"me\"}"));
     free(big);
 }
 
