@@ -55,6 +55,31 @@ describe("tide.config", function()
     assert.matches('must be a duration such as "250ms"', problem('{ wait = { "duration" } }', { wait = 5 }), 1, true)
   end)
 
+  it("tells all settings that are wrong", function()
+    local report = problem('{ port = { "integer" }, wait = { "duration" }, key = { "secret" } }', { port = "ten", wait = 5, kee = "x" })
+    assert.matches("bundles.shop.key .*\n.*bundles.shop.port .*\n.*bundles.shop.wait .*\n.*unknown setting 'kee' %(did you mean 'key'%?%)", report)
+  end)
+
+  it("finds a setting that is read and not declared, before the handler runs", function()
+    local loaded, report = pcall(tide.spec.bundle, "shop", { files = {
+      ["init.lua"] = 'local config = require "config"\ntide.every("1h", function() return config.qualty end)',
+      ["config.lua"] = 'return tide.config { quality = { "string", default = "V2" }, port = { "integer", optional = true } }',
+    } })
+    assert.is_false(loaded)
+    assert.matches("shop/init.lua:2: tide.config has no 'qualty' (did you mean 'quality'?)", report, 1, true)
+    assert.matches("declared are: port, quality", report, 1, true)
+  end)
+
+  it("raises when it is read by a name that is made up as it runs; what is optional is nil", function()
+    local app = tide.spec.bundle("shop", { source = [[
+      local config = tide.config { port = { "integer", optional = true } }
+      tide.route("GET /{name}", function(req) return { value = config[req.params.name] or "none" } end)]] })
+    assert.same({ value = "none" }, app:get("/port"):json())
+    assert.equal(500, app:get("/prot").status)
+    local list = tide.spec.logged "handler failed"
+    assert.matches("init.lua:2: tide.config has no 'prot' (did you mean 'port'?)", list[#list].message, 1, true)
+  end)
+
   it("refuses a short secret without showing it", function()
     local report = problem('{ key = { "secret" } }', { key = "hunter2" })
     assert.matches("bundles.shop.key (TIDEMILL_SHOP_KEY): a secret of at least 32 bytes is needed", report, 1, true)

@@ -106,7 +106,7 @@ return function(proto, position, register)
     elseif calls[op] and a > register then
       registers:put(a, UNKNOWN)
     elseif not bytecode.only_branches(op) then
-      if a <= register then
+      if a < register + FIRST then -- it was fetched for something else: what a call is made of lies behind it
         return nil
       end
       registers:put(a, makers[op] and makers[op](proto, d) or UNKNOWN)

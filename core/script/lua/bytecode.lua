@@ -31,12 +31,29 @@ bytecode.ISTC, bytecode.JMP = sample("local x, y; x = y or 1", 2), sample("local
 bytecode.CALL, bytecode.CALLM = sample("local f; f()", 3), sample("local f; f(...)", 4)
 bytecode.CALLT, bytecode.CALLMT = sample("local f; return f()", 3), sample("local f; return f(...)", 4)
 
+-- The instruction that assigns to a local of a function outside.
+local function assignment(value)
+  return decode(util.funck(trusted.load(("local x; return function(y) x = %s end"):format(value)), -1), 1)
+end
+
+-- By what is assigned: a register, a string, a number, nil or a boolean.
+bytecode.assigns = { [assignment "y"] = true, [assignment "'s'"] = true, [assignment "1"] = true, [assignment "nil"] = true }
+
 -- From the register of a function to that of its first argument: 2 where a frame takes two.
 bytecode.FIRST = select(2, sample("local f; f('x')", 3)) - select(2, sample("local f; f('x')", 4))
 
 -- Whether the instruction writes into no register: a comparison (they come first, before the tests that copy), a test, a jump.
 function bytecode.only_branches(op)
   return op < bytecode.ISTC or op == bytecode.IST or op == bytecode.ISF or op == bytecode.JMP
+end
+
+-- Where a jump at `position` leads.
+function bytecode.target(position, d)
+  return position + 1 + d - 2 ^ 15
+end
+
+function bytecode.upvalue(proto, d)
+  return util.funcuvname(proto, d)
 end
 
 -- The string, number (not a whole one) or table that `d` names.

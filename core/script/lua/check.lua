@@ -167,30 +167,19 @@ local function called(field)
   return field.label or ("'%s'"):format(field.name)
 end
 
-local function wrong(where, field, expected, given)
-  report.misuse(("%s: %s must be %s, not %s"):format(where, called(field), expected, given))
+local function wrong(field, expected, given)
+  return ("%s must be %s, not %s"):format(called(field), expected, given)
 end
 
-local function unknown(where, fields, key)
-  local known = {}
-  for _, field in ipairs(fields) do
-    if type(field.name) == "string" then
-      known[#known + 1] = field.name
-    end
-  end
-  report.misuse(("%s: unknown option '%s'%s"):format(where, tostring(key), report.suggestion(key, known)),
-    "  known options: " .. table.concat(known, ", "))
-end
-
-local function check_choice(where, field, value)
+local function wrong_choice(field, value)
   local quoted = {}
   for i, choice in ipairs(field.choices) do
     if value == choice then
-      return
+      return nil
     end
     quoted[i] = check.shown(choice)
   end
-  wrong(where, field, "one of " .. table.concat(quoted, ", "), check.shown(value))
+  return wrong(field, "one of " .. table.concat(quoted, ", "), check.shown(value))
 end
 
 -- "between 1 and 9", "at least 1" or "at most 9".
@@ -198,76 +187,163 @@ function check.range(low, high)
   return low and high and ("between %s and %s"):format(low, high) or low and "at least " .. low or "at most " .. high
 end
 
-local function check_range(where, field, value, given)
+local function out_of_range(field, value, given)
   local measure, unit = value, ""
   if type(value) == "string" then
     measure, unit, given = #value, " bytes long", #value
   end
   local low, high = field.min, field.max
   if (low and measure < low) or (high and measure > high) then
-    wrong(where, field, field.expected or check.range(low, high) .. unit, type(given) == "number" and given or check.shown(given))
+    return wrong(field, field.expected or check.range(low, high) .. unit, type(given) == "number" and given or check.shown(given))
   end
 end
 
--- ---- checks ----
+-- ---- all that is wrong: nil, or a list of { message = "unknown option 'x'", hint = "  known options: y" } ----
 
--- One value against one field {name, type, ...}; returns the value to use. Raises in the name of the script.
-function check.value(where, field, value)
-  if value == nil then
-    if field.default ~= nil then
-      return field.as_given and field.default or types[field.type](field.default)
-    elseif field.optional then
-      return nil
-    end
-    report.misuse(("%s: %s is missing"):format(where, called(field)), ("  it must be %s"):format(field.expected
-      or select(2, types[field.type](nil)) or "given"))
+local function add(problems, more)
+  if not problems then
+    return more
   end
-  if field.fields then
-    return check.options(where .. ": " .. field.name, field.fields, value)
+  for _, problem in ipairs(more or {}) do
+    problems[#problems + 1] = problem
+  end
+  return problems
+end
+
+local function within(name, problems)
+  for _, problem in ipairs(problems or {}) do
+    problem.message = ("%s: %s"):format(name, problem.message)
+  end
+  return problems
+end
+
+local function sorted(problems)
+  table.sort(problems, function(x, y) return x.message < y.message end)
+  return problems
+end
+
+-- Raises it in the name of the script.
+local function refuse(where, problems)
+  local more = { problems[1].hint }
+  for i = 2, #problems do
+    more[#more + 1] = "  also: " .. problems[i].message
+    if problems[i].hint ~= problems[i - 1].hint then
+      more[#more + 1] = problems[i].hint
+    end
+  end
+  report.misuse(("%s: %s"):format(where, problems[1].message), more[1] and table.concat(more, "\n"))
+end
+
+local function by_name(fields)
+  local known = fields.known
+  if not known then
+    known = {}
+    for _, field in ipairs(fields) do
+      known[field.name] = field
+    end
+    fields.known = known
+  end
+  return known
+end
+
+local function unknown(fields, key)
+  local names = {}
+  for _, field in ipairs(fields) do
+    if type(field.name) == "string" then
+      names[#names + 1] = field.name
+    end
+  end
+  return { message = ("unknown option '%s'%s"):format(tostring(key), report.suggestion(key, names)),
+    hint = "  known options: " .. table.concat(names, ", ") }
+end
+
+local function all_unknown(fields, options)
+  local known, problems = by_name(fields), nil
+  for key in pairs(options) do
+    if not known[key] then
+      problems = add(problems, { unknown(fields, key) })
+    end
+  end
+  return problems and sorted(problems)
+end
+
+-- ---- checks: what to use, and all that is wrong ----
+
+local examine
+
+local function examine_options(fields, options)
+  if options ~= nil and type(options) ~= "table" then
+    return nil, { { message = ("the options must be a table, not %s"):format(check.shown(options)) } }
+  end
+  local checked, problems = {}, options and all_unknown(fields, options)
+  for _, field in ipairs(fields) do
+    local used, more = examine(field, options and options[field.name])
+    checked[field.name], problems = used, add(problems, more)
+  end
+  return checked, problems
+end
+
+local function examine_missing(field)
+  if field.default ~= nil then
+    return field.as_given and field.default or types[field.type](field.default)
+  elseif not field.optional then
+    return nil, { { message = called(field) .. " is missing",
+      hint = "  it must be " .. (field.expected or select(2, types[field.type](nil)) or "given") } }
+  end
+end
+
+-- One value against one field {name, type, ...}.
+function examine(field, value)
+  if value == nil then
+    return examine_missing(field)
+  elseif field.fields then
+    local used, problems = examine_options(field.fields, value)
+    return used, within(field.name, problems)
   end
   local used, expected, given = types[field.type](value)
+  local problem
   if used == nil then
-    wrong(where, field, field.expected or expected, given or check.shown(value))
+    problem = wrong(field, field.expected or expected, given or check.shown(value))
   elseif field.pattern and not used:match(field.pattern) then
-    wrong(where, field, field.expected, check.shown(value))
+    problem = wrong(field, field.expected, check.shown(value))
   elseif field.choices then
-    check_choice(where, field, used)
+    problem = wrong_choice(field, used)
   elseif field.min or field.max then
-    check_range(where, field, used, value)
+    problem = out_of_range(field, used, value)
   end
-  return field.as_given and value or used
+  return field.as_given and value or used, problem and { { message = problem } }
+end
+
+-- ---- the same, raised in the name of the script ----
+
+-- Returns the value to use.
+function check.value(where, field, value)
+  local used, problems = examine(field, value)
+  if problems then
+    refuse(where, problems)
+  end
+  return used
 end
 
 -- A table of options against its fields: unknown names, types, ranges, defaults. Returns a new table with values in base units
 -- (milliseconds, bytes, per second).
 function check.options(where, fields, options)
-  local checked, known = {}, fields.known
-  if not known then
-    known = {}
-    for _, field in ipairs(fields) do
-      known[field.name] = true
-    end
-    fields.known = known
-  end
-  if options ~= nil and type(options) ~= "table" then
-    report.misuse(("%s: the options must be a table, not %s"):format(where, check.shown(options)))
-  end
-  for key in pairs(options or {}) do
-    if not known[key] then
-      unknown(where, fields, key)
-    end
-  end
-  for _, field in ipairs(fields) do
-    checked[field.name] = check.value(where, field, options and options[field.name])
+  local checked, problems = examine_options(fields, options)
+  if problems then
+    refuse(where, problems)
   end
   return checked
 end
 
 -- A table of tables with the same fields.
 function check.each(where, field, value)
-  local checked = {}
+  local checked, problems = {}, nil
   for key, item in pairs(check.value(where, field, value)) do
-    checked[key] = check.options(("%s: %s"):format(where, tostring(key)), field.each, item)
+    local used, more = examine_options(field.each, item)
+    checked[key], problems = used, add(problems, within(tostring(key), more))
+  end
+  if problems then
+    refuse(where, sorted(problems))
   end
   return checked
 end
@@ -282,24 +358,18 @@ function check.argument(where, param, value)
   return check.value(where, param, value)
 end
 
-local function field_named(where, fields, name)
+local function examine_written(fields, options)
+  local problems = all_unknown(fields, options)
   for _, field in ipairs(fields) do
-    if field.name == name then
-      return field
+    local argument, more = options[field.name] or {}, nil
+    if argument.whole then
+      more = select(2, examine(field, argument.value))
+    elseif argument.fields and field.fields then
+      more = within(field.name, examine_written(field.fields, argument.fields))
     end
+    problems = add(problems, more)
   end
-  unknown(where, fields, name)
-end
-
-local function written_options(where, fields, options)
-  for name, value in pairs(options) do
-    local field = field_named(where, fields, name)
-    if value.whole then
-      check.value(where, field, value.value)
-    elseif value.fields and field.fields then
-      written_options(where .. ": " .. field.name, field.fields, value.fields)
-    end
-  end
+  return problems
 end
 
 -- An argument as far as the script has written it out (script/lua/arguments.lua): raises what the call would.
@@ -307,7 +377,10 @@ function check.written(where, param, argument)
   if argument.whole then
     check.argument(where, param, argument.value)
   elseif argument.fields and param.fields then
-    written_options(where, param.fields, argument.fields)
+    local problems = examine_written(param.fields, argument.fields)
+    if problems then
+      refuse(where, problems)
+    end
   end
 end
 

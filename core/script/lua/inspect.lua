@@ -5,7 +5,7 @@ local _, load = ...
 local report, bytecode, arguments = load "report", load "bytecode", load "arguments"
 local resume, debug = load("sandbox").raw_resume, load("sandbox").debug
 local decode, constant, GGET, GSET, TGETS = bytecode.decode, bytecode.constant, bytecode.GGET, bytecode.GSET, bytecode.TGETS
-local UGET, MOV = bytecode.UGET, bytecode.MOV
+local UGET, MOV, JMP = bytecode.UGET, bytecode.MOV, bytecode.JMP
 
 -- calls: function of the engine's -> what checks a call of it, which raises as the function would. It gets the arguments as
 -- `arguments` tells them, and their number when that is known. parts: tables of the engine's, as tide.respond.
@@ -78,9 +78,10 @@ end
 -- `outside`: the values of a function's upvalues, as far as they are the engine's.
 local function walk(proto, note, outside)
   local value, register -- what of the engine's the instruction before has fetched, and where it is
+  local joined = {} -- the positions that another branch comes to, where a register may hold its value: (mine or tide).foo
   for position = 1, bytecode.length(proto) do
     local op, a, d, b, c = decode(proto, position)
-    local before, line, code, problem = value, bytecode.line(proto, position), "undefined", nil
+    local before, code, problem, line = not joined[position] and value, "undefined", nil, nil
     value = nil
     if op == GSET then
       problem = written(constant(proto, d))
@@ -93,13 +94,15 @@ local function walk(proto, note, outside)
       value, a = before, register -- an object goes where its method will get it
     elseif op == TGETS and type(before) == "table" and b == register then
       value, problem = member(before, constant(proto, c))
+    elseif op == JMP then
+      joined[bytecode.target(position, d)] = true
     end
     register = a
-    if value and inspect.calls[value] then
+    if value and inspect.calls[value] and not joined[position + 1] then
       code, problem, line = "call", called(proto, position, register, value)
     end
     if problem then
-      note(line, problem, code)
+      note(line or bytecode.line(proto, position), problem, code)
     end
   end
   if not outside then
@@ -109,10 +112,26 @@ local function walk(proto, note, outside)
   end
 end
 
+local assigned = {} -- of the load: source -> names of locals that some function in it assigns to, though they are another's
+
+local function find_assigned(proto, names)
+  for position = 1, bytecode.length(proto) do
+    local op, a = decode(proto, position)
+    if bytecode.assigns[op] then
+      names[bytecode.upvalue(proto, a)] = true
+    end
+  end
+  for _, child in ipairs(bytecode.children(proto)) do
+    find_assigned(child, names)
+  end
+  return names
+end
+
 -- Calls note(line, message, code) for each thing that is wrong.
 function inspect.chunk(chunk, note)
   local apart = coroutine.create(walk) -- what it raises has no script on its stack, whoever requires this one
   assert(resume(apart, chunk, note))
+  assigned[debug.getinfo(chunk, "S").source] = find_assigned(chunk, {})
 end
 
 local MAX_DEPTH = 20
@@ -135,9 +154,9 @@ local function visit_function(f, seen, note, depth)
   seen[f] = true
   local outside = {}
   for i = 1, debug.getinfo(f, "u").nups do
-    local _, value = debug.getupvalue(f, i)
+    local name, value = debug.getupvalue(f, i)
     if is_ours(value) then
-      outside[i] = value
+      outside[i] = not (assigned[source] and assigned[source][name]) and value or nil
     else
       visit(value, seen, note, depth)
     end
@@ -161,6 +180,7 @@ end
 function inspect.loaded(values, note)
   local apart = coroutine.create(visit)
   assert(resume(apart, values, {}, note, 0))
+  assigned = {}
 end
 
 return inspect

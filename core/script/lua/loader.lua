@@ -169,7 +169,7 @@ local function load_init(path)
   if not ok and failure ~= TOLD then
     loader.note(failure, "load")
   end
-  if native.sandboxed and #findings == 0 then
+  if native.sandboxed and ok then -- though a declaration may be wrong
     inspect.loaded({ inspect.handlers, loader.loaded }, note_at)
   end
   inspect.handlers = {}

@@ -18,7 +18,8 @@ Values come, the later ones first, from the table `bundles.NAME` of the settings
     doc = "Declares the bundle's settings and gives their values.",
     declares = true,
     params = { { name = "declarations", type = "table", each = SETTING, lua = "table<string, tide.Setting>", doc = "by name" } },
-    returns = { { name = "values", type = "table", lua = "table<string, any>", doc = "durations, sizes and rates in words, as `tide` takes them" } },
+    returns = { { name = "values", type = "table", lua = "table<string, any>",
+      doc = "durations, sizes and rates in words, as `tide` takes them; one that is not declared is an error to read" } },
     throws = "when a value is missing or of another type, and when the settings have a name that is not declared",
     example = [[
 local config = tide.config {
