@@ -6,7 +6,7 @@ CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core plugins spec/unit -type f -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench image image-test check lint asan tsan docs format clean
+.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench image image-test check lint asan tsan docs docs-tour format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,10 @@ tsan: ## the unit tests of what has threads under ThreadSanitizer
 
 docs: build ## write docs/lua-api.md from the description of the API
 	@$(BUILD)/tidemill types --reference >docs/lua-api.md
+
+docs-tour: build ## record docs/tour.md: run its commands and write down what they print
+	@.ci/setup demo
+	@PATH="$(abspath $(BUILD)):$$PATH" python3 -B spec/e2e/tour.py docs/tour.md
 
 format: ## format the C sources
 	@.ci/setup check

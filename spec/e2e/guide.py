@@ -14,11 +14,12 @@ import sys
 import time
 import urllib.request
 
+from session import Shell, commands
+
 failures = 0
-PODCAST, ADMIN = os.environ["PODCAST"], os.environ["ADMIN"]
+ADDRESSES = {"127.0.0.1:8081": os.environ["PODCAST"], "127.0.0.1:9091": os.environ["ADMIN"]}
 FILE = re.compile(r"^-- ((?:scripts/|tidemill\.lua)\S*?)(, added)?$")
 FENCE = re.compile(r"^(?:`(\S+)`:\n\n)?```(\w+)\n(.*?)^```$", re.M | re.S)
-END = "--- end of output ---"
 
 
 def tell(good, name, why=""):
@@ -28,7 +29,9 @@ def tell(good, name, why=""):
 
 
 def addressed(text):
-    return text.replace("127.0.0.1:8081", PODCAST).replace("127.0.0.1:9091", ADMIN)
+    for told, real in ADDRESSES.items():
+        text = text.replace(told, real)
+    return text
 
 
 def write(path, added, text):
@@ -45,7 +48,7 @@ class Engine:
         self.process = subprocess.Popen(["tidemill", "run"], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         for _ in range(200):
             try:
-                urllib.request.urlopen(f"http://{ADMIN}/readyz", timeout=2)
+                urllib.request.urlopen(f"http://{os.environ['ADMIN']}/readyz", timeout=2)
                 return self
             except OSError:
                 time.sleep(0.05)
@@ -54,23 +57,6 @@ class Engine:
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
-
-
-class Shell:
-    def __init__(self):
-        self.process = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.run('curl() { command curl -sS "$@"; }')
-
-    def run(self, command):
-        command = addressed(command)
-        self.process.stdin.write(f"{command}\nprintf '\\n{END}\\n'\n")
-        self.process.stdin.flush()
-        lines = []
-        for line in self.process.stdout:
-            if line.rstrip("\n") == END:
-                break
-            lines.append(line)
-        return "".join(lines)
 
 
 def squeezed(text):
@@ -82,40 +68,34 @@ def fits(expected, actual):
     return re.fullmatch(pattern, "\n".join(squeezed(actual))) is not None
 
 
-def commands(text):
-    for block in re.split(r"^\$ ", text, flags=re.M)[1:]:
-        command, _, expected = block.partition("\n")
-        yield command, expected
-
-
 def console(shell, text):
     for command, expected in commands(text):
         actual = shell.run(command)
-        tell(fits(addressed(expected), actual), command, f"it prints {actual[:600]!r}")
+        tell(fits(expected, actual), command, f"it prints {actual[:600]!r}")
 
 
 def main():
     guide = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
     fences = FENCE.findall(guide)
-    shell = Shell()
-    for i, (path, kind, text) in enumerate(fences):
-        first, _, rest = text.partition("\n")
-        named = FILE.match(first)
-        if path:
-            write(path, None, text)
-        elif named:
-            write(named[1], named[2], rest)
-            following = fences[i + 1][2] if i + 1 < len(fences) else ""
-            if kind == "lua" and "FAILED" not in following and pathlib.Path("tidemill.lua").exists():
-                checked = subprocess.run(["tidemill", "check"], capture_output=True, text=True)
-                tell(checked.returncode == 0, f"check after {named[1]}", checked.stdout + checked.stderr)
-        elif kind == "console" and "curl" in text:
-            with Engine():
+    with Shell(ADDRESSES) as shell:
+        for i, (path, kind, text) in enumerate(fences):
+            first, _, rest = text.partition("\n")
+            named = FILE.match(first)
+            if path:
+                write(path, None, text)
+            elif named:
+                write(named[1], named[2], rest)
+                following = fences[i + 1][2] if i + 1 < len(fences) else ""
+                if kind == "lua" and "FAILED" not in following and pathlib.Path("tidemill.lua").exists():
+                    checked = subprocess.run(["tidemill", "check"], capture_output=True, text=True)
+                    tell(checked.returncode == 0, f"check after {named[1]}", checked.stdout + checked.stderr)
+            elif kind == "console" and "curl" in text:
+                with Engine():
+                    console(shell, text)
+            elif kind == "console":
                 console(shell, text)
-        elif kind == "console":
-            console(shell, text)
-        else:
-            tell(False, f"a {kind} fence is a file or commands", first)
+            else:
+                tell(False, f"a {kind} fence is a file or commands", first)
 
 
 main()
