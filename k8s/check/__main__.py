@@ -1,7 +1,7 @@
 """Renders each overlay, holds each rule of this folder against it, and then breaks one thing at a time: fixtures.yaml has at least one for
 each rule, which has to be the one that catches it. Lines "ok - name" and "not ok - name".
 
-  BUILD=build build/k8s-check/venv/bin/python -B k8s/check KUBECTL
+  BUILD=build build/k8s-check/venv/bin/python -B k8s/check TOOLS     the directory with kubectl and promtool (k8s/check/install)
 """
 import collections
 import copy
@@ -11,6 +11,7 @@ import sys
 
 import yaml
 
+import alerts
 import bundles
 import contract  # noqa: F401  each module registers its rules
 import engine  # noqa: F401
@@ -139,11 +140,13 @@ def check_fixtures(systems):
 
 
 def main():
-    kubectl = sys.argv[1]
+    tools = pathlib.Path(sys.argv[1]).resolve()
     for name, good in bundles.cases():
         report(good, name)
-    systems = {overlay.relative_to(K8S / "overlays").as_posix(): check_overlay(kubectl, overlay) for overlay in overlays()}
+    systems = {overlay.relative_to(K8S / "overlays").as_posix(): check_overlay(tools / "kubectl", overlay) for overlay in overlays()}
     if None not in systems.values():
+        for name, wrong in alerts.cases(tools / "promtool", systems["production/operators"]):
+            report(not wrong, name, [wrong] if wrong else [])
         count = check_fixtures(systems)
         objects = sum(len(system.objects) for system in systems.values())
         print(f"# {len(systems)} overlays with {objects} objects, {len(RULES)} rules each; {count} broken fixtures caught")
