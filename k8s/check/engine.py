@@ -16,6 +16,7 @@ from rules import rule
 from system import contents, name_of
 
 TIDEMILL = pathlib.Path(os.environ.get("BUILD", "build")).resolve() / "tidemill"
+DOCKERFILE = pathlib.Path(__file__).resolve().parents[1] / "Dockerfile"
 PATIENCE = 60  # seconds, for whatever is started here
 
 
@@ -55,9 +56,16 @@ def lay_out_volumes(system, pod, root):
             lay_out(directory, files)
 
 
+@functools.cache
+def of_image():
+    """The environment that the image itself has."""
+    stage = DOCKERFILE.read_text().rpartition("\nFROM ")[2]
+    return dict(pair.split("=", 1) for line in re.findall(r"^ENV (.*)", stage, re.M) for pair in line.split())
+
+
 def variables(system, container):
     """Its environment, as far as it is written out."""
-    result = {}
+    result = dict(of_image())
     for source in container.get("envFrom", []):
         name = source.get("configMapRef", {}).get("name")
         result.update((system.find("ConfigMap", name) or {}).get("data", {}))
