@@ -49,7 +49,7 @@ def stale():
     return before and after.returncode == 1 and "run k8s/tools/bundles" in after.stderr
 
 
-def cases():
+def outcomes():
     """(name, whether it is so)."""
     up_to_date = run(SCRIPTS, "--check")
     yield "scripts/kustomization.yaml is what the bundles give, and none is near a limit", not up_to_date.returncode and not up_to_date.stderr
@@ -74,3 +74,9 @@ def cases():
     _, code, said = written({"b/init.lua": "x" * 220000})
     yield "and one that comes near what kubectl apply takes", code == 0 and "--server-side" in said
     yield "a file that was added since is told by --check", stale()
+
+
+def cases():
+    """(name, what is wrong)."""
+    for name, good in outcomes():
+        yield name, [] if good else ["it is not so"]

@@ -6,3 +6,8 @@ def rule(function):
     """Registers it under its name, with '-' for '_'. Its docstring is what it says of good manifests."""
     RULES[function.__name__.replace("_", "-")] = function
     return function
+
+
+def findings(system, name):
+    """What the rule of that name says of it, a line each."""
+    return [f"{thing}: {text}" for thing, text in RULES[name](system)]
