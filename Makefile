@@ -6,7 +6,7 @@ CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core plugins spec/unit -type f -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench image image-test check lint asan tsan docs docs-tour format clean
+.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench image image-test check lint editor-check asan tsan docs docs-tour format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,11 @@ lint: ## format and lint only
 	    core/bind/lua core/script/lua
 	luacheck --quiet --std luajit --read-globals tide --max-line-length 150 --exclude-files '**/spec/**' -- scripts plugins
 	luacheck --quiet --std luajit+busted --read-globals tide --max-line-length 150 -- scripts/*/spec plugins/*/spec spec/tide
+
+editor-check: build ## what editors say of the Lua that is shipped (builds emmylua_check by cargo, once: minutes)
+	@.ci/setup demo
+	@spec/editor/install $(BUILD)/editor
+	@spec/editor/check $(BUILD)/tidemill $(BUILD)/editor/bin/emmylua_check
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' tests servers python-services k8s-tools

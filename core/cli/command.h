@@ -93,7 +93,10 @@ int tide_cli_gate(const char *name);
 int tide_cli_new(struct tide_cli *cli);
 int tide_cli_types(struct tide_cli *cli);
 
-/* Writes DIR/.types/tide.lua and, unless there is one, DIR/.luarc.json. False: told on stderr. */
+/* A file of core/cli/lua, as "new.init". NULL: told on stderr. */
+const char *tide_cli_template(const char *name);
+/* Writes DIR/.types/tide.lua and busted.lua and, unless there is one, DIR/.luarc.json. False: told on stderr.
+ */
 bool tide_cli_write_types(const char *dir);
 
 #endif

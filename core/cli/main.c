@@ -129,7 +129,7 @@ static const struct tide_command commands[] = {
      NULL, tide_cli_new},
     {"types", "[DIR]", 0, 1, "write the Lua API as annotations for editors (LuaLS)",
      "  tidemill types           on the standard output\n"
-     "  tidemill types scripts   scripts/.types/tide.lua and, when there is none, scripts/.luarc.json\n",
+     "  tidemill types scripts   scripts/.types and, when there is none, scripts/.luarc.json\n",
      types_options, NULL, tide_cli_types},
 };
 

@@ -57,20 +57,27 @@ static bool write_new(const char *path, const struct tide_buf *content)
     return ok;
 }
 
-static bool write_template(const char *template, const char *path, const char *name)
+const char *tide_cli_template(const char *name)
 {
     const struct tide_embedded_lua *file = core_cli_lua;
+
+    while (file->name && strcmp(file->name, name) != 0)
+        file++;
+    if (!file->name)
+        tide_cli_fail("the template %s is missing in this executable", name);
+    return file->source;
+}
+
+static bool write_template(const char *template, const char *path, const char *name)
+{
+    const char *source = tide_cli_template(template);
     struct tide_buf content;
     bool ok;
 
-    while (file->name && strcmp(file->name, template) != 0)
-        file++;
-    if (!file->name) {
-        tide_cli_fail("the template %s is missing in this executable", template);
+    if (!source)
         return false;
-    }
     tide_buf_init(&content, 1 << 20);
-    fill(file->source, name, &content);
+    fill(source, name, &content);
     ok = write_new(path, &content);
     tide_buf_release(&content);
     return ok;

@@ -13,13 +13,12 @@
 
 #define MAX_PATH 1024
 
-static const char luarc[] =
-    "{\n"
-    "  \"runtime.version\": \"LuaJIT\",\n"
-    "  \"workspace.library\": [\".types\"],\n"
-    "  \"diagnostics.globals\": [\"describe\", \"it\", \"pending\", \"setup\", \"teardown\", "
-    "\"before_each\", \"after_each\"]\n"
-    "}\n";
+/* EmmyLua's server reads it, too: an element of a list is there. */
+static const char luarc[] = "{\n"
+                            "  \"runtime.version\": \"LuaJIT\",\n"
+                            "  \"workspace.library\": [\".types\"],\n"
+                            "  \"strict.arrayIndex\": false\n"
+                            "}\n";
 
 static bool write_file(const char *path, int flags, const char *content, size_t len)
 {
@@ -62,6 +61,7 @@ static bool write_annotations(const char *path)
 
 bool tide_cli_write_types(const char *dir)
 {
+    const char *busted = tide_cli_template("types.busted");
     char path[MAX_PATH];
     struct tide_err err;
 
@@ -69,7 +69,7 @@ bool tide_cli_write_types(const char *dir)
         tide_cli_fail("%s", err.message);
         return false;
     }
-    if (snprintf(path, sizeof path, "%s/.types/tide.lua", dir) >= (int)sizeof path) {
+    if (snprintf(path, sizeof path, "%s/.types/busted.lua", dir) >= (int)sizeof path) {
         tide_cli_fail("the path is too long");
         return false;
     }
@@ -80,6 +80,9 @@ bool tide_cli_write_types(const char *dir)
     }
     snprintf(path, sizeof path, "%s/.types/tide.lua", dir);
     if (!write_annotations(path))
+        return false;
+    snprintf(path, sizeof path, "%s/.types/busted.lua", dir);
+    if (!busted || !write_file(path, O_TRUNC, busted, strlen(busted)))
         return false;
     snprintf(path, sizeof path, "%s/.luarc.json", dir);
     return write_file(path, O_EXCL, luarc, sizeof luarc - 1);

@@ -80,7 +80,8 @@ tide.route("POST /users", { limit = { body = "8KiB" } }, function(req)
   if type(new) ~= "table" then
     return respond.problem(400, "the body must be a JSON object: email, password, admin")
   end
-  return respond.json(201, assert(users.add { email = new.email, password = new.password, admin = new.admin }))
+  local user = assert(users.add { email = new.email, password = new.password, admin = new.admin })
+  return respond.json(201, user)
 end)
 
 local description = respond.file "openapi.json"

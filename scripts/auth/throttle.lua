@@ -10,6 +10,7 @@ local function subjects(email, address)
 end
 
 -- Seconds until another try is taken, or nil when one is taken now.
+---@return integer?
 function throttle.wait_for(email, address)
   local wait = 0
   for _, subject in ipairs(subjects(email, address)) do
@@ -42,7 +43,7 @@ end
 -- Most logins have nothing to forget: look before writing.
 function throttle.succeeded(email, address)
   for _, subject in ipairs(subjects(email, address)) do
-    if assert(sql.query("SELECT failures FROM login_failure WHERE subject = ?", subject))[1] then
+    if #assert(sql.query("SELECT failures FROM login_failure WHERE subject = ?", subject)) > 0 then
       assert(sql.exec("DELETE FROM login_failure WHERE subject = ?", subject))
     end
   end

@@ -23,7 +23,7 @@ end
 -- failed; so it is when the queue has no space, as it may have none for long.
 function jobs.submit(id, owner, outbox)
   local sent, err = send(id, owner)
-  if not sent and (err.code == "full" or not outbox) and videos:remove(id) then
+  if not sent and (not outbox or err and err.code == "full") and videos:remove(id) then
     return nil, err
   end
   return true
@@ -44,10 +44,9 @@ local function is_silent(video, seconds)
 end
 
 local function send_again(video, state)
-  if assert(queue:publish { video_fid = video.id, username = video.owner }) then
-    tide.log.warn("job sent again, as it gave no sign of life", { job = video.id, state = state })
-    video:annotate({ alive = tide.now(), resent = (video.metadata.resent or 0) + 1 }, { state = state })
-  end
+  assert(queue:publish { video_fid = video.id, username = video.owner })
+  tide.log.warn("job sent again, as it gave no sign of life", { job = video.id, state = state })
+  video:annotate({ alive = tide.now(), resent = (video.metadata.resent or 0) + 1 }, { state = state })
 end
 
 -- A broker may lose a message that it has confirmed: its queue is deleted, or its disk is gone. The jobs that have shown no sign of life

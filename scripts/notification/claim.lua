@@ -11,8 +11,9 @@ local SKEW = 60 -- seconds that two machines' clocks may differ by
 
 -- One that ends later than any could was made before the clock was set back: nobody waits for that.
 local function holds(mailing)
-  local left = mailing and tonumber(mailing:match "^%d+") - tide.now()
-  return left and left > 0 and left <= HOLD + SKEW
+  local ends = mailing and tonumber(mailing:match "^%d+")
+  local left = ends and ends - tide.now() or 0
+  return left > 0 and left <= HOLD + SKEW
 end
 
 -- Notes something until the store answers, for some time; nil: it did not.

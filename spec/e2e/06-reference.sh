@@ -49,4 +49,5 @@ check "with every function" diff <(grep -E '\(' <("$tidemill" help tide) | sed -
 (cd "$work" && "$tidemill" new shop) >/dev/null
 check "new gives an editor what it needs" test "$(jq -r '."workspace.library"[0]' "$work/scripts/.luarc.json")" = .types
 check "and the annotations" cmp "$work/tide.lua" "$work/scripts/.types/tide.lua"
+check "those for specs, too" grep -q '^function luassert.same(' "$work/scripts/.types/busted.lua"
 check "the new bundle is good" grep -q '^shop  *ok' <(cd "$work" && "$tidemill" check --bundle shop 2>&1)

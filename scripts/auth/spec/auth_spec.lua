@@ -164,7 +164,7 @@ describe("auth", function()
 
     it("refuses tokens that are not its own, not for it, or over", function()
       local function sign(options, claims)
-        return assert(tide.jwt(options):sign(claims or { username = GEORGIO[1] }))
+        return (assert(tide.jwt(options):sign(claims or { username = GEORGIO[1] })))
       end
       local refused = {
         { EXPIRED, "expired" },

@@ -52,7 +52,7 @@ describe("converter", function()
     local fid = clip "clip-7s.mp4"
     assert.equal("done", app:deliver("video", job(fid)))
     local mp3 = assert(mp3s:open(facts(fid).mp3_fid))
-    assert.near(7, tide.media.probe(mp3).duration, 0.1)
+    assert.near(7, assert(tide.media.probe(mp3)).duration, 0.1)
     mp3:close()
   end)
 
@@ -133,19 +133,19 @@ describe("converter", function()
 
   it("turns no job back that another one has completed meanwhile: it may have been frozen", function()
     local fid = app:put("videos", { bytes = tide.spec.wav(60) }, { name = "minute.wav", owner = OWNER, metadata = { state = "QUEUED" } })
-    local function state() return assert(videos:find { limit = 1 })[1].metadata.state end
+    local function state() return assert(app:stat("videos", fid)).metadata.state end
     assert(tide.queue("video", { video_fid = "id", username = "string" }):publish { video_fid = fid, username = OWNER })
     tide.spec.eventually(function() return state() == "PROGRESSING" end)
     assert(videos:annotate(fid, { state = "COMPLETE" }))
     tide.spec.eventually(function()
       assert.equal("COMPLETE", state())
-      return app:stat("mp3s", tide.id.derive(fid, "mp3"))
+      return (app:stat("mp3s", tide.id.derive(fid, "mp3")))
     end)
   end)
 
   it("tells how far it is, and when it is stopped leaves the job to the next one", function()
     local fid = app:put("videos", { bytes = tide.spec.wav(60) }, { name = "minute.wav", owner = OWNER })
-    local function state() return assert(videos:find { limit = 1 })[1].metadata end
+    local function state() return assert(app:stat("videos", fid)).metadata end
     assert(tide.queue("video", { video_fid = "id", username = "string" }):publish { video_fid = fid, username = OWNER })
     local percent = tide.spec.eventually(function()
       local now = state()

@@ -28,6 +28,16 @@ local function optional(field)
   return (field.optional or field.default ~= nil) and "?" or ""
 end
 
+-- Behind a class of options: it has no other names, which `(exact)` alone says of assignments only.
+local function closed(fields)
+  local names = {}
+  for i, field in ipairs(fields) do
+    names[i] = (field.name == 1 and "[1]" or field.name) .. ": any"
+  end
+  names[#names + 1] = "[string]: nil"
+  return table.concat(names, ", ")
+end
+
 -- A table of options is a class of its own: "tide.route.options".
 local function add_options(name, fields)
   for _, field in ipairs(fields) do
@@ -35,7 +45,7 @@ local function add_options(name, fields)
       add_options(name .. "." .. field.name, field.fields)
     end
   end
-  add("---@class (exact) %s", name)
+  add("---@class (exact) %s: { %s }", name, closed(fields))
   for _, field in ipairs(fields) do
     local shown = field.name == 1 and "[1]" or field.name .. optional(field)
     add("---@field %s %s%s", shown, type_of(field, name .. "." .. field.name), field.doc and " # " .. field.doc or "")
@@ -67,7 +77,7 @@ local function add_returns(entry)
     for i, failure in ipairs(entry.fails) do
       codes[i] = failure[1]
     end
-    add("---@return tide.Failure? err # %s", table.concat(codes, ", "))
+    add("---@return tide.Failure err # %s", table.concat(codes, ", "))
   end
 end
 
@@ -116,7 +126,7 @@ local function add_entry(entry)
   local namespace = entry.name:match("^(tide%.%l+)%.") or entry.name:match("^([%l_]+)%.")
   if not namespaces[namespace] then
     namespaces[namespace] = true
-    add(namespace:find("%.") and "%s = {}\n" or "---@class %s\nlocal %s = {}\n", namespace, namespace) -- a plugin's is local
+    add("---@class %s\n%s%s = {}\n", namespace, namespace:find("%.") and "" or "local ", namespace) -- a plugin's is local
   end
   if entry.fields then
     add_class(entry)
@@ -135,7 +145,7 @@ return function(sections)
   add('---@alias tide.quality string # "V0" (best) to "V9", "64k" to "320k"')
   add('---@alias tide.size string # "8KiB", "2MiB", "5GiB"')
   add('---@alias tide.rate string # "10/s", "100/m", "5000/h"\n')
-  add("tide = {}\n")
+  add("---@class tide\ntide = {}\n")
   for _, section in ipairs(sections) do
     for _, entry in ipairs(section) do
       add_entry(entry)
