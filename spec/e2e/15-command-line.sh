@@ -133,3 +133,22 @@ for verb in show "retry --all" purge; do
     check "queue $verb of one that is not there fails" is 1
     check "it says which was meant" says "there is no queue 'shop.oders': .*did you mean 'shop.orders'"
 done
+
+# ---- an installation ----
+
+mkdir -p prefix/bin prefix/share/tidemill/scripts/door empty
+cp "$tidemill" prefix/bin/
+cp "$tidemill-media" prefix/bin/
+echo 'tide.route("GET /", function() end)' >prefix/share/tidemill/scripts/door/init.lua
+echo 'return { listen = { door = "127.0.0.1:8081" }, bundles = { door = {} } }' >prefix/share/tidemill/scripts/tidemill.lua
+tidemill=$work/prefix/bin/tidemill
+scripts=$work/scripts
+cd empty || exit 1
+run check
+check "the installed bundles run with the installed settings" is 0
+check "they are those" says "^door +ok"
+TIDEMILL_SCRIPTS=$scripts run check
+check "other bundles run without the installed settings, which name bundles that aren't there" is 0
+check "they are the others" says "^shop +ok"
+run check --scripts "$scripts"
+check "so they do with the option" is 0
