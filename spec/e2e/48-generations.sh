@@ -253,6 +253,13 @@ check "so does the log of a reload" eval 'command reload && grep -q "schema file
 check "and of a migration" eval 'command migrate && told "schema file changed after it was applied"'
 sed -i '$ d' "$scripts/hello/schema/001_word.sql"
 check "until it is put back" eval 'command migrate --check && ! told changed'
+sqlite3 "$work/data/auth.db" "ALTER TABLE tide_schema DROP COLUMN hash"
+check "a table without hashes is good" eval 'command migrate --check && told "nothing is pending"'
+echo "CREATE TABLE fourth (text TEXT);" >"$scripts/hello/schema/004_fourth.sql"
+check "the next migration gives it some" eval 'command migrate && told "004_fourth.sql applied" && echo "-- a word" >>"$scripts/hello/schema/004_fourth.sql" && ! command migrate --check && told "004_fourth.sql was changed"'
+sed -i '$ d' "$scripts/hello/schema/004_fourth.sql"
+check "and knows no others" eval 'echo "-- a word" >>"$scripts/hello/schema/001_word.sql" && command migrate --check'
+sed -i '$ d' "$scripts/hello/schema/001_word.sql"
 check "going back needs none" eval 'command reload --to "$before" && says_word added'
 check "the engine ends well" engine_stop
 unset TIDEMILL_MIGRATE
