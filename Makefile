@@ -69,6 +69,11 @@ image-test: ## the image under read-only root and without a right: each bundle, 
 	@.ci/setup image
 	@.ci/test image
 
+k8s-drill: ## the system on the cluster of KUBECONFIG, while pods go and scripts change; K8S_LOAD hands it build/image/*.tar
+	@.ci/setup demo
+	@k8s/drill/install $(BUILD)/drill
+	@python3 -B k8s/drill $(BUILD)
+
 check: lint ## format, lint, build with warnings as errors, then every test
 	@$(MAKE) --no-print-directory BUILD=build-check CONFIGURE='$(CONFIGURE) -DTIDE_WERROR=ON' test
 
