@@ -86,6 +86,7 @@ void tide_script_stop(struct tide_state *state);
 void tide_script_calm(struct tide_state *state);
 _Noreturn void tide_script_give_up(struct tide_state *state);
 void tide_script_setup_stack(struct tide_state *state);
+void tide_script_setup_limit(struct tide_state *state);
 void tide_script_setup_check(struct tide_state *state);
 void tide_script_maybe_free(struct tide_state *state);
 

@@ -133,6 +133,25 @@ void tide_script_set_hook(struct tide_state *state)
     lua_sethook(state->L, mask ? on_hook : NULL, mask, 1);
 }
 
+/* Whether the script is to be ended. */
+static int is_over(lua_State *L)
+{
+    const struct tide_state *state = tide_state_of(L);
+
+    lua_pushboolean(L, state->late || state->alarm);
+    return 1;
+}
+
+void tide_script_setup_limit(struct tide_state *state)
+{
+    lua_State *L = state->L;
+
+    tide_state_native(state, L);
+    lua_pushcfunction(L, is_over);
+    lua_setfield(L, -2, "is_over");
+    lua_pop(L, 1);
+}
+
 void tide_script_cover(struct tide_state *state)
 {
     luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);

@@ -11,6 +11,7 @@
 
 #define WANTED ((rlim_t)64 << 20)
 #define ONE_COROUTINE ((rlim_t)24 << 20) /* what recursion inside one may take */
+#define NESTED ((rlim_t)1 << 20)         /* thousands of coroutines: more would take long to be ended */
 
 /* Bytes below the frame that started to run a script in which a coroutine may still be resumed. */
 static size_t reserve_stack(void)
@@ -23,9 +24,9 @@ static size_t reserve_stack(void)
         limit.rlim_cur = limit.rlim_max < WANTED ? limit.rlim_max : WANTED;
         setrlimit(RLIMIT_STACK, &limit);
     }
-    if (limit.rlim_cur > WANTED)
-        limit.rlim_cur = WANTED;
-    return limit.rlim_cur > 2 * ONE_COROUTINE ? limit.rlim_cur - ONE_COROUTINE : limit.rlim_cur / 2;
+    if (limit.rlim_cur >= ONE_COROUTINE + NESTED)
+        return NESTED;
+    return limit.rlim_cur / 2 < NESTED ? limit.rlim_cur / 2 : NESTED;
 }
 
 /* Before a coroutine is resumed. */

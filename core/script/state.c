@@ -189,6 +189,7 @@ static bool prepare(struct tide_state *state, struct tide_err *err)
     make_environment(state);
     tide_script_setup_ops(state);
     tide_script_setup_stack(state);
+    tide_script_setup_limit(state);
     tide_script_setup_loader(state);
     tide_script_setup_check(state);
     tide_state_add_trusted(state, core_script_lua);

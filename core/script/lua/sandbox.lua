@@ -26,9 +26,10 @@ do
     return relay(co, raw_resume(co, ...))
   end
 
+  -- With its position, but not that of each of thousands.
   local function unwrap(ok, first, ...)
     if not ok then
-      error(first, type(first) == "string" and 2 or 0)
+      error(first, type(first) == "string" and #first < 1000 and 2 or 0)
     end
     return first, ...
   end
@@ -44,6 +45,23 @@ end
 
 if not native.sandboxed then
   return trusted
+end
+
+-- The engine ends a script from a hook, and no hook runs in a message handler then: one that loops could not be ended.
+do
+  local raw_xpcall, is_over, type = xpcall, native.is_over, type
+
+  function _G.xpcall(f, handler, ...)
+    if type(handler) ~= "function" then
+      return raw_xpcall(f, handler, ...)
+    end
+    return raw_xpcall(f, function(failure)
+      if is_over() then
+        return failure
+      end
+      return handler(failure)
+    end, ...)
+  end
 end
 
 local raw_load = load

@@ -36,10 +36,13 @@ static void is_stopped_wherever_it_is(void **data)
         "while true do pcall(function() while true do end end) end",
         "while true do xpcall(function() while true do end end, function() return 1 end) end",
         "while true do xpcall(error, function() while true do end end) end",
+        "while true do xpcall(function() while true do end end, function() while true do end end) end",
         "while true do pcall(error, 'x') end",
         "while true do coroutine.wrap(function() end)() end",
         "while true do pcall(coroutine.wrap(function() while true do end end)) end",
         "while true do coroutine.resume(coroutine.create(function() coroutine.yield() end)) end",
+        "local function f() while true do pcall(coroutine.wrap(f)) end end f()",
+        "local function f() coroutine.wrap(f)() end while true do pcall(f) end",
         "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() "
         "end",
         "local t = setmetatable({}, { __index = function(s, k) return s[k] end }) "
@@ -166,7 +169,6 @@ static void what_does_not_stop_ends_its_process(void **data)
         "local found = string.find(('a'):rep(1e5), ('a*'):rep(20) .. 'b')",
         "pcall(string.find, ('a'):rep(1e5), ('.-'):rep(20) .. 'b')",
         "coroutine.wrap(function() string.match(('a'):rep(1e5), ('a*'):rep(20) .. 'b') end)()",
-        "xpcall(function() while true do end end, function() while true do end end)",
         "local s = (('a'):rep(1e5):gsub(('a*'):rep(20) .. 'b', ''))",
     };
     char said[4096];
