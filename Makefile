@@ -96,7 +96,7 @@ asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory BUILD=build-asan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=address,undefined' tests servers python-services k8s-tools
 	@BUILD=build-asan .ci/sanitize asan
 
-tsan: ## the unit tests of what has threads under ThreadSanitizer
+tsan: ## the unit tests of what has threads, and reloads, under ThreadSanitizer
 	@$(MAKE) --no-print-directory BUILD=build-tsan CONFIGURE='$(CONFIGURE) -DTIDE_SANITIZE=thread' tests
 	@BUILD=build-tsan .ci/sanitize tsan
 

@@ -51,7 +51,14 @@ cat >engine/scripts/hello/init.lua <<'LUA'
 local plugin = require "inc"
 tide.route("GET /{text}", function(req) return tide.respond.text(200, tostring(plugin.words(req.params.text))) end)
 LUA
-echo 'return { plugins = { "inc" }, plugin_path = "plugins" }' >engine/tidemill.lua
+echo 'return { plugins = { "inc", "crash" }, plugin_path = "plugins" }' >engine/tidemill.lua
+mkdir plugins/crash
+echo 'return { title = "crash", native = true, { name = "crash.now", doc = "x" } }' >plugins/crash/plugin.lua
+echo 'local _, native = ... return { now = function() return native.now() end }' >plugins/crash/init.lua
+cc -shared -fPIC -x c - -o plugins/crash/crash.so <<'C'
+#include <stdlib.h>
+__attribute__((constructor)) static void crash(void) { abort(); }
+C
 start() {
     TIDEMILL_DATA=$work/data TIDEMILL_LISTEN_HELLO=${hello#http://} TIDEMILL_LISTEN_ADMIN=${admin#http://} "$tidemill" run \
         --config engine/tidemill.lua --scripts engine/scripts --workers 2 </dev/null >>"$work/engine.log" 2>&1 &
@@ -66,6 +73,10 @@ check "a change of the plugin's Lua is live in the bundle that requires it" unti
 echo 'return nothing' >plugins/inc/init.lua
 check "a wrong one is told, and the engine keeps the one before" eval 'until_true 20 grep -q "undefined global .nothing" "$work/engine.log" && answers 20'
 "$tidemill" new --plugin --dir fresh inc >/dev/null && cp fresh/inc/init.lua plugins/inc/init.lua
+check "mended, it is live" until_true 20 answers 2
+sed -i '1i local _ = require "crash"' engine/scripts/hello/init.lua
+check "one that crashes as it is loaded costs a worker, which is told" until_true 30 grep -q "was killed (Aborted) while it loaded this" "$work/engine.log"
+check "and the engine keeps the one before" until_true 20 answers 2
 kill "$engine_pid"
 wait "$engine_pid"
 
