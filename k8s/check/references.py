@@ -140,7 +140,7 @@ def config_and_secret_keys(system):
 
 
 @rule
-def secret_in_use(system):
+def in_use(system):
     """each Secret and ConfigMap is used by a pod"""
     used = {(kind, name) for pod in system.pods() for kind, name, _, _ in sources(pod)}
     for thing in system.of("Secret", "ConfigMap") + system.given:
