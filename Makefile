@@ -6,7 +6,7 @@ CONFIGURED = .ci/quietly $(BUILD)/configure.log $(CONFIGURE) -B $(BUILD)
 C_FILES = $(shell find core plugins spec/unit -type f -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench image image-test check lint editor-check asan tsan docs docs-tour format clean
+.PHONY: help setup build tests run demo test k8s-check k8s-tools servers python-services interop chaos bench image image-test k8s-drill check lint editor-check asan tsan docs docs-tour format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
