@@ -26,7 +26,7 @@ struct tide_reload_bundle {
     int64_t at_ms;                    /* when it was over: time of day; 0: there was none */
     const char *disk;                 /* the generation of its files, as they were read last */
     const char *report;               /* why it was refused, for the author; "" */
-    const char *changes;              /* files that differ from `before`, a line each: "changed PATH"; "" */
+    const char *changes;              /* files that differ from `before`, as "changed PATH\0" each; then "" */
 };
 
 /* Reads all bundles of the settings for the first time. NULL: err. */

@@ -70,7 +70,7 @@ static void note_change(void *arg, enum tide_content_change change, const char *
 {
     static const char *const words[] = {"added", "changed", "removed"};
 
-    tide_buf_printf(arg, "%s %s\n", words[change], path);
+    tide_buf_printf(arg, "%s %s%c", words[change], path, '\0');
 }
 
 static void swap(struct tide_reload *reload, size_t index)

@@ -62,13 +62,13 @@ void tide_supervisor_reload_all(struct tide_supervisor *supervisor)
 
 /* ---- requests ---- */
 
-/* "changed PATH" lines as [{"change":"changed","file":PATH}, ...] */
+/* "changed PATH", each with its NUL, as [{"change":"changed","file":PATH}, ...] */
 static void put_changes(const char *changes, struct tide_buf *body)
 {
     const char *separator = ",\"changes\":[";
 
     for (const char *end, *path; *changes; changes = end + 1, separator = ",") {
-        end = changes + strcspn(changes, "\n");
+        end = changes + strlen(changes);
         path = changes + strcspn(changes, " ") + 1;
         tide_buf_printf(body, "%s{\"change\":\"%.*s\",\"file\":", separator, (int)(path - 1 - changes),
                         changes);

@@ -87,6 +87,11 @@ check "reload tells what is wrong" eval '! reload hello && told "^hello: refused
 word four
 check "reload tells both generations" eval 'reload && told "^hello: $good -> [0-9a-f]{12}$" || told "^hello: .* unchanged"'
 check "and they are run" says_word "four again"
+odd=$'odd\nname \xff.txt'
+echo odd >"$scripts/hello/$odd"
+check "a file's name may hold anything" eval 'reload hello && told "added .*/odd$"'
+rm "$scripts/hello/$odd"
+check "and be removed" eval 'reload hello && told "removed .*/odd$"'
 check "reload tells that nothing has changed" eval 'reload other && told "^other: [0-9a-f]{12} unchanged"'
 check "an unknown bundle is told" eval '! reload nobody && told "no bundle .nobody."'
 echo 'tide.rote()' >"$scripts/other/init.lua"
