@@ -194,13 +194,31 @@ static struct node *add_param(struct node *node, struct endpoint *end, char **me
     return node;
 }
 
+/* ":name" and "<name>", which other routers read as a parameter; NULL for anything else. */
+static const char *foreign_param(const char *segment, size_t len, size_t *name_len)
+{
+    bool angled = len > 2 && segment[0] == '<' && segment[len - 1] == '>';
+
+    if (!angled && segment[0] != ':')
+        return NULL;
+    *name_len = len - 1 - angled;
+    return is_name(segment + 1, *name_len) ? segment + 1 : NULL;
+}
+
 static struct node *add_segment(struct node *node, struct endpoint *end, char **memory, const char *segment,
                                 size_t len, struct tide_err *err)
 {
     struct node *child;
+    size_t name_len;
+    const char *name = foreign_param(segment, len, &name_len);
 
     if (len > 1 && segment[0] == '{')
         return add_param(node, end, memory, segment, len, err);
+    if (name) {
+        tide_err_set(err, TIDE_ERR_INVALID, false, "\"%.*s\" is no parameter: it is written {%.*s}", (int)len,
+                     segment, (int)name_len, name);
+        return NULL;
+    }
     if (segment[0] == '.' && (len == 1 || (len == 2 && segment[1] == '.'))) {
         tide_err_set(err, TIDE_ERR_INVALID, false,
                      "a request with a \"%.*s\" in its path is refused: nothing ever reaches this", (int)len,

@@ -138,6 +138,8 @@ static void bad_specs_are_refused(void **state)
         {"GET /x{a}", TIDE_ERR_INVALID, "exactly {name}"},
         {"GET /{a}x", TIDE_ERR_INVALID, "not {name}"},
         {"GET /*", TIDE_ERR_INVALID, "exactly {name}"},
+        {"GET /jobs/:id", TIDE_ERR_INVALID, "it is written {id}"},
+        {"GET /jobs/<id>", TIDE_ERR_INVALID, "it is written {id}"},
         {"GET /{a*}/b", TIDE_ERR_INVALID, "last segment"},
         {"GET /{a}/{a}", TIDE_ERR_INVALID, "twice"},
         {"GET /{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}", TIDE_ERR_INVALID, "more than 8"},
