@@ -44,6 +44,28 @@ local function note_at(path, line, problem, code)
   loader.note(problem:match("^[^\n]-:%d+: ") and problem or ("%s:%d: %s"):format(path, line, problem), code)
 end
 
+-- What files begin with that are no source text.
+local UTF_16 = "the file is in UTF-16: save it as UTF-8"
+local FORMATS = { ["\27L"] = "the file is compiled Lua: a bundle has sources", ["\255\254"] = UTF_16, ["\254\255"] = UTF_16 }
+
+-- What Lua says of slips that it doesn't name, and what may be meant.
+local HINTS = {
+  { "near '!'", "'not equal' is written ~=, and 'not' as a word" },
+  { "'=' expected near '[-+*/]'", "there is no += and no ++: x = x + 1" },
+  { "unexpected symbol near '%)'", "is an `end` missing above, or a comma too many before it?" },
+  { "not enough memory$", "the setting limits.script_memory is the limit" },
+  { "stack overflow$", "a function calls itself without an end" },
+}
+
+local function hinted(message)
+  for _, hint in ipairs(HINTS) do
+    if message:find(hint[1]) then
+      return message .. "\n  " .. hint[2]
+    end
+  end
+  return message
+end
+
 -- The file as a function; nil when findings tell why not. The modules that it requires, their names written out, are compiled with
 -- it, so that all that is wrong with a bundle is told together.
 local function compile(source, path)
@@ -53,7 +75,8 @@ local function compile(source, path)
     local chunk, message = raw_load(source, "@" .. path, "t")
     chunks[path] = chunk or false
     if not chunk then
-      loader.note(message, "syntax")
+      local format = FORMATS[source:sub(1, 2)]
+      loader.note(format and ("%s:1: %s"):format(path, format) or hinted(message), "syntax")
     elseif native.sandboxed then
       inspect.chunk(chunk, function(...) note_at(path, ...) end)
     end
@@ -167,7 +190,7 @@ local function load_init(path)
   end, report.locate)
   loader.loading = false
   if not ok and failure ~= TOLD then
-    loader.note(failure, "load")
+    loader.note(raw_type(failure) == "string" and hinted(failure) or failure, "load")
   end
   if native.sandboxed and ok then -- though a declaration may be wrong
     inspect.loaded({ inspect.handlers, loader.loaded }, note_at)

@@ -42,6 +42,24 @@ static void syntax(void **state)
     expect_report(*state, "local a = 'x\n", "DIR/init.lua:1: unfinished string");
 }
 
+static void what_is_meant(void **state)
+{
+    expect_report(*state, "local a = 1\nlocal b = a != 2\n", "'not equal' is written ~=");
+    expect_report(*state, "local a = 1\na += 1\n", "there is no +=");
+    expect_report(*state, "local function f(a)\n  if a then\n    a()\nend\nf(f)\n", "'end' expected");
+    expect_report(*state, "tide.route('GET /', function(a)\n  if a then\n    a()\nend)\n",
+                  "is an `end` missing above");
+    expect_report(*state, "local t = {}\nwhile true do t[#t + 1] = ('x'):rep(1e6) .. #t end\n",
+                  "limits.script_memory");
+    expect_report(*state, "local function f() return f() + 1 end\nf()\n", "calls itself without an end");
+}
+
+static void no_source(void **state)
+{
+    expect_report(*state, "\x1bLJ\x02", "DIR/init.lua:1: the file is compiled Lua");
+    expect_report(*state, "\xff\xfel", "DIR/init.lua:1: the file is in UTF-16");
+}
+
 static void undefined_names(void **state)
 {
     expect_report(*state, "\n\nlocal q = tide.queue('q', {})\nlocal x = qu\n",
@@ -178,7 +196,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(syntax),      T(undefined_names),
+        T(syntax),      T(what_is_meant),
+        T(no_source),   T(undefined_names),
         T(options),     T(twice_the_same),
         T(modules),     T(errors_of_the_script_itself),
         T(no_init_lua), T(what_a_task_raises_can_be_anything),
