@@ -12,6 +12,7 @@
 #include "engine/lock.h"
 #include "script/embedded.h"
 #include "settings/load.h"
+#include "settings/table.h"
 
 #define MAX_PATH 1024
 
@@ -138,16 +139,18 @@ static bool make(const char *dir, const char *name, const struct made *files)
 static int new_bundle(const struct tide_cli *cli, const char *name)
 {
     const char *dir = tide_cli_value(cli, "dir"), *program = cli->program;
+    char key[64];
 
     if (!dir)
         dir = "scripts";
     if (!make(dir, name, bundle_files) || !tide_cli_write_types(dir))
         return TIDE_EXIT_FAILED;
+    tide_setting_key(name, key, sizeof key);
     printf("for editors: %s/.luarc.json and %s/.types\n", dir, dir);
     printf("next: give it an address in the settings, since it has routes (and name it in TIDEMILL_BUNDLES "
            "where that is set):\n  listen = { %s = \"127.0.0.1:8081\" }\nthen\n  %s check --bundle %s\n"
            "  %s test %s\n  %s run --bundle %s\n",
-           name, program, name, program, name, program, name);
+           key, program, name, program, name, program, name);
     return TIDE_EXIT_GOOD;
 }
 

@@ -234,6 +234,7 @@ const struct tide_settings_bundle *tide_settings_moved(const struct tide_setting
 static char *listen_of(struct tide_settings_load *load, const char *bundle)
 {
     const char *text = default_listen(bundle), *origin = bundle;
+    char key[64];
 
     for (size_t i = 0; i < load->extra_count; i++) {
         const struct tide_settings_extra *extra = &load->extras[i];
@@ -245,8 +246,9 @@ static char *listen_of(struct tide_settings_load *load, const char *bundle)
     if (!text)
         return NULL;
     if (strcmp(text, "off") != 0 && !tide_setting_is_address(text)) {
+        tide_setting_key(bundle, key, sizeof key);
         tide_settings_refuse(load, origin, "'%.60s' is not an address, as in %s = \"127.0.0.1:8080\"", text,
-                             bundle);
+                             key);
         return NULL;
     }
     return strdup(text);

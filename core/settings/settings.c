@@ -358,14 +358,15 @@ const char *tide_settings_address(const struct tide_settings_bundle *bundle)
 
 void tide_settings_no_address(const struct tide_settings_bundle *bundle, char *text, size_t size)
 {
-    char listen[64], variable[96];
+    char listen[64], key[64], variable[96];
 
     snprintf(listen, sizeof listen, "listen.%s", bundle->name);
+    tide_setting_key(bundle->name, key, sizeof key);
     tide_setting_variable(listen, variable, sizeof variable);
     snprintf(text, size,
              "the bundle '%s' has routes but no address: set listen = { %s = \"127.0.0.1:8081\" } in the "
              "settings file or %s in the environment (\"off\": its routes are not served)",
-             bundle->name, bundle->name, variable);
+             bundle->name, key, variable);
 }
 
 bool tide_settings_queue_is_external(const struct tide_settings *settings, const char *queue)

@@ -415,6 +415,11 @@ void tide_setting_variable(const char *name, char *out, size_t size)
         out[i] = isalnum((unsigned char)out[i]) ? (char)toupper((unsigned char)out[i]) : '_';
 }
 
+void tide_setting_key(const char *bundle, char *out, size_t size)
+{
+    snprintf(out, size, strchr(bundle, '-') ? "[\"%s\"]" : "%s", bundle);
+}
+
 static void describe(const struct tide_setting *setting, struct tide_buf *out)
 {
     char variable[64];

@@ -54,6 +54,8 @@ bool tide_setting_restore(const struct tide_setting *setting, const char *text,
 bool tide_setting_is_text(const struct tide_setting *setting);
 /* "TIDEMILL_LIMITS_HEAD" */
 void tide_setting_variable(const char *name, char *out, size_t size);
+/* A bundle's name as the key of a table in the settings file: shop, ["my-shop"]. Cut off at size. */
+void tide_setting_key(const char *bundle, char *out, size_t size);
 /* Checks "host:port", "[v6]:port". */
 bool tide_setting_is_address(const char *text);
 

@@ -50,16 +50,17 @@ static bool listen_soon(struct tide_supervisor *supervisor, const char *address,
 /* With what to set, when somebody else has the address. */
 static bool fail_to_listen(const char *name, struct tide_err *err)
 {
-    char setting[64], variable[96];
+    char setting[64], key[64], variable[96];
     struct tide_err reason = *err;
 
     snprintf(setting, sizeof setting, "listen.%s", name);
     if (strcmp(err->code, TIDE_ERR_CONFLICT) != 0)
         return tide_err_prefix(err, "%s", setting);
+    tide_setting_key(name, key, sizeof key);
     tide_setting_variable(setting, variable, sizeof variable);
     return tide_err_set(err, reason.code, reason.retryable,
                         "%s: %s: stop that, or set another address with listen = { %s = ... } or %s", setting,
-                        reason.message, name, variable);
+                        reason.message, key, variable);
 }
 
 static bool listen_for(struct tide_supervisor *supervisor, const struct tide_settings_bundle *bundle,
