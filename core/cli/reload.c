@@ -10,6 +10,7 @@
 #include "script/content.h"
 
 #define POLL_US 100000
+#define RECENT_S 60
 #define SLACK_MS 60000 /* what is told to end when drain_timeout is over has so long for it */
 
 static void show_change(const json_t *one)
@@ -20,21 +21,33 @@ static void show_change(const json_t *one)
         printf("  %s %s\n", change, file);
 }
 
+/* The watcher may have been faster than the command. */
+static void show_unchanged(const char *name, const char *generation, double since)
+{
+    double seconds = (double)tide_clock_now_ms() / 1000 - since;
+
+    if (seconds < RECENT_S)
+        printf("%s: %s unchanged, running for %.1f s\n", name, generation, seconds);
+    else
+        printf("%s: %s unchanged\n", name, generation);
+}
+
 static void show(const json_t *bundle)
 {
     const char *name = "", *generation = "", *outcome = "", *before = "", *report = "";
     const json_t *changes = NULL;
+    double since = 0;
 
-    json_unpack((json_t *)bundle, "{s:s,s:s,s:{s:s,s?:s,s?:s,s?:o}}", "name", &name, "generation",
-                &generation, "reload", "outcome", &outcome, "before", &before, "report", &report, "changes",
-                &changes);
+    json_unpack((json_t *)bundle, "{s:s,s:s,s:F,s:{s:s,s?:s,s?:s,s?:o}}", "name", &name, "generation",
+                &generation, "since", &since, "reload", "outcome", &outcome, "before", &before, "report",
+                &report, "changes", &changes);
     if (strcmp(outcome, "reloaded") == 0)
         printf("%s: %s -> %s\n", name, before, generation);
     else if (strcmp(outcome, "refused") == 0)
         printf("%s: refused, %s still runs\n%s%s", name, generation, report,
                *report && report[strlen(report) - 1] != '\n' ? "\n" : "");
     else
-        printf("%s: %s unchanged\n", name, generation);
+        show_unchanged(name, generation, since);
     for (size_t i = 0; i < json_array_size(changes); i++)
         show_change(json_array_get(changes, i));
 }

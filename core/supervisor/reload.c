@@ -62,6 +62,7 @@ struct tide_reload *tide_reload_new(struct tide_supervisor *supervisor, struct t
             tide_reload_free(reload);
             return NULL;
         }
+        bundle->told.since_ms = tide_clock_now_ms();
         see(bundle, bundle->current);
         measure_success(reload, reload->count, true);
     }

@@ -24,6 +24,7 @@ struct tide_reload_bundle {
     enum tide_reload_outcome outcome; /* of the last reload */
     char before[TIDE_GENERATION_LEN]; /* what ran before it */
     int64_t at_ms;                    /* when it was over: time of day; 0: there was none */
+    int64_t since_ms;                 /* when `current` began to run: time of day */
     const char *disk;                 /* the generation of its files, as they were read last */
     const char *report;               /* why it was refused, for the author; "" */
     const char *changes;              /* files that differ from `before`, as "changed PATH\0" each; then "" */

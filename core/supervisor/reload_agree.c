@@ -83,6 +83,7 @@ static void swap(struct tide_reload *reload, size_t index)
     tide_history_put(&bundle->history, bundle->current);
     bundle->current = bundle->candidate;
     bundle->candidate = NULL;
+    bundle->told.since_ms = tide_clock_now_ms();
     bundle->swapping = true;
     for (unsigned i = 0; i < supervisor->child_count; i++)
         if (supervisor->children[i].state == TIDE_WORKER_READY)

@@ -83,8 +83,9 @@ void tide_supervisor_reload_put(const struct tide_supervisor *supervisor, size_t
     const struct tide_reload_bundle *bundle = tide_reload_bundle(supervisor->reload, index);
     const char *kept;
 
-    tide_buf_printf(body, "\"generation\":\"%s\",\"reload\":{\"outcome\":\"%s\"",
-                    tide_content_generation(bundle->current), tide_reload_outcome_name(bundle->outcome));
+    tide_buf_printf(body, "\"generation\":\"%s\",\"since\":%.3f,\"reload\":{\"outcome\":\"%s\"",
+                    tide_content_generation(bundle->current), (double)bundle->since_ms / 1000,
+                    tide_reload_outcome_name(bundle->outcome));
     if (strcmp(bundle->disk, tide_content_generation(bundle->current)) != 0)
         tide_buf_printf(body, ",\"disk\":\"%s\"", bundle->disk);
     if (bundle->at_ms)
