@@ -184,7 +184,7 @@ def termination_message(cluster, old):
 
 def kill(component):
     def step(drill):
-        """SIGKILL, at once: what it had in hand fails, and nothing that was acknowledged."""
+        """Without its grace: what it has in hand may be cut off, and nothing that was acknowledged."""
         cluster = drill.cluster
         with drill.load():
             began = time.monotonic()
