@@ -55,7 +55,7 @@ run help settings
 check "help settings shows examples as they are written" says 'as in reload = \{ watch = "off" \}, or TIDEMILL_RELOAD_WATCH'
 run new shop
 check "new names the executable as it was called" says "^  $tidemill check --bundle shop$"
-run new my-shop
+run new my-shop --dir "$work/elsewhere"
 check "new writes an address that Lua takes" says '^  listen = \{ \["my-shop"\] = "127.0.0.1:8081" \}$'
 
 run help --help
