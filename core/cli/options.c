@@ -240,7 +240,8 @@ bool tide_cli_read_settings(const struct tide_cli *cli, struct tide_settings *se
                                         .overrides = given.overrides,
                                         .override_count = given.override_count,
                                         .bundles = given.bundles,
-                                        .bundle_count = given.bundle_count};
+                                        .bundle_count = given.bundle_count,
+                                        .engine_only = cli->command->settings == tide_remote_options};
     return tide_settings_load(settings, &input, report);
 }
 

@@ -7,8 +7,10 @@
 #include "base/clock.h"
 #include "cli/admin.h"
 #include "cli/command.h"
+#include "http/url.h"
 #include "script/content.h"
 
+#define MAX_PATH 400
 #define POLL_US 100000
 #define RECENT_S 60
 #define SLACK_MS 60000 /* what is told to end when drain_timeout is over has so long for it */
@@ -89,18 +91,29 @@ static int wait_drained(const struct tide_settings *settings, const char *name)
 
 /* ---- the command ---- */
 
+/* False: it is longer than the buffer may be. */
+static bool put_path(struct tide_buf *path, const char *name, const char *to)
+{
+    return tide_buf_puts(path, "/-/reload") &&
+           (!name || (tide_buf_puts(path, "?bundle=") && tide_url_encode(path, name, strlen(name)))) &&
+           (!to || tide_buf_printf(path, "%sto=%s", name ? "&" : "?", to));
+}
+
 static int reload(const struct tide_cli *cli, const struct tide_settings *settings)
 {
     const char *name = cli->argc > 0 ? cli->argv[0] : NULL, *to = tide_cli_value(cli, "to");
-    char path[256];
-    json_t *answer;
+    struct tide_buf path;
+    json_t *answer = NULL;
     int status;
 
     if (to && (strlen(to) != TIDE_GENERATION_LEN - 1 || strspn(to, "0123456789abcdef") != strlen(to)))
         return tide_cli_usage(cli, "--to %s: a generation has 12 digits, 0 to 9 and a to f", to);
-    snprintf(path, sizeof path, "/-/reload%s%s%s%s", name ? "?bundle=" : "", name ? name : "",
-             to ? (name ? "&to=" : "?to=") : "", to ? to : "");
-    answer = tide_admin_ask(settings, "POST", path, &status);
+    tide_buf_init(&path, MAX_PATH);
+    if (put_path(&path, name, to))
+        answer = tide_admin_ask(settings, "POST", path.data, &status);
+    else
+        tide_cli_fail("the bundle's name is too long");
+    tide_buf_release(&path);
     if (!answer)
         return TIDE_EXIT_FAILED;
     for (size_t i = 0; i < json_array_size(answer); i++)
@@ -118,10 +131,7 @@ int tide_cli_reload(struct tide_cli *cli)
 
     if (!tide_cli_settings(cli, &settings))
         return TIDE_EXIT_FAILED;
-    if (cli->argc > 0 && !tide_settings_bundle(&settings, cli->argv[0]))
-        code = tide_cli_fail("there is no bundle '%s' in the settings", cli->argv[0]);
-    else
-        code = reload(cli, &settings);
+    code = reload(cli, &settings);
     tide_settings_release(&settings);
     return code;
 }

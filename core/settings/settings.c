@@ -299,14 +299,18 @@ bool tide_settings_load(struct tide_settings *settings, const struct tide_settin
         settings->path = strdup(load.path);
     if (!load.failed || load.root.key) { /* the file could be read: tell all that is wrong at once */
         tide_settings_find_scripts(&load);
-        tide_settings_find_bundles(&load);
-        tide_settings_env_others(&load);
+        if (!input->engine_only) {
+            tide_settings_find_bundles(&load);
+            tide_settings_env_others(&load);
+        }
         take_overrides(&load);
         apply_all(&load);
         if (!keep_origins(&load))
             tide_settings_refuse(&load, "settings", "out of memory");
-        tide_settings_find_plugins(&load);
-        tide_settings_make_bundles(&load);
+        if (!input->engine_only) {
+            tide_settings_find_plugins(&load);
+            tide_settings_make_bundles(&load);
+        }
     }
     release_load(&load);
     if (load.failed)

@@ -80,6 +80,7 @@ struct tide_settings_input {
     size_t override_count;
     const char *const *bundles; /* only these (--bundle); 0: all of the settings */
     size_t bundle_count;
+    bool engine_only; /* what is said of bundles and plugins is not looked at; none is there */
 };
 
 /* False: report has one or more lines for the reader; nothing is held. */

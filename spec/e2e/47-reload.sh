@@ -87,13 +87,13 @@ check "reload tells what is wrong" eval '! reload hello && told "^hello: refused
 word four
 check "reload tells both generations" eval 'reload && told "^hello: $good -> [0-9a-f]{12}$" || told "^hello: .* unchanged"'
 check "and they are run" says_word "four again"
-odd=$'odd\nname \xff.txt'
-echo odd >"$scripts/hello/$odd"
-check "a file's name may hold anything" eval 'reload hello && told "added .*/odd$"'
-rm "$scripts/hello/$odd"
-check "and be removed" eval 'reload hello && told "removed .*/odd$"'
 check "reload tells that nothing has changed" eval 'reload other && told "^other: [0-9a-f]{12} unchanged"'
-check "an unknown bundle is told" eval '! reload nobody && told "no bundle .nobody."'
+check "an unknown bundle is told" eval '! reload nobody && told "without a bundle .nobody."'
+check "whatever its name" eval '! reload "&to=x" && told "without a bundle .&to=x."'
+mv "$scripts/other" "$work/other"
+check "what is gone is told by the engine" eval '! reload other && told "^other: refused, [0-9a-f]{12} still runs$"'
+check "which tells its state" "$binary" status "${settings[@]}"
+mv "$work/other" "$scripts/other"
 echo 'tide.rote()' >"$scripts/other/init.lua"
 echo 'return {' >"$scripts/hello/words.lua"
 both_refused() { request -X POST "$admin/-/reload" && is 422 && [[ $(field '[.[].reload.outcome] | join(" ")') == "refused refused" ]]; }
@@ -115,6 +115,11 @@ sleep 1
 check "nothing is watched" says_word "four again"
 kill -HUP "$engine_pid"
 check "SIGHUP reloads" until_true 10 says_word "five again"
+odd=$'odd\nname \xff.txt'
+echo odd >"$scripts/hello/$odd"
+check "a file's name may hold anything" eval 'reload hello && told "added .*/odd$"'
+rm "$scripts/hello/$odd"
+check "and be removed" eval 'reload hello && told "removed .*/odd$"'
 check "the engine stops" engine_stop
 export TIDEMILL_RELOAD_SIGNAL=off TIDEMILL_RELOAD_ADMIN=off
 need "the engine starts with every trigger off" start
