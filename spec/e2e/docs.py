@@ -44,9 +44,9 @@ def settings_of_bundles():
         bundle = path.split("/")[1]
         with open(path, encoding="utf-8") as file:
             declared = re.search(r"tide\.config \{\n(.*?)^\}", file.read(), re.M | re.S)
-        for name, default, optional in re.findall(r'^  (\w+) = \{ "\w+", (?:default = "?([^",]*)"?,|generate = true|(optional) = true)',
-                                                  declared[1] if declared else "", re.M):
-            found[f"{bundle}.{name}"] = None if optional else default or "generated"
+        for name, default, generated, optional in re.findall(
+                r'^  (\w+) = \{ "\w+", (?:default = "?([^",]*)"?,|(generate)|(optional)) ', declared[1] if declared else "", re.M):
+            found[f"{bundle}.{name}"] = None if optional else "generated" if generated else default or "none"
     return found
 
 

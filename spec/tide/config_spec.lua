@@ -33,7 +33,7 @@ describe("tide.config", function()
   end)
 
   it("refuses settings of a bundle that declares none", function()
-    local loaded, report = pcall(tide.spec.bundle, "shop", { source = "", settings = { port = 1 } })
+    local loaded, report = pcall(tide.spec.bundle, "shop", { source = "-- nothing", settings = { port = 1 } })
     assert.is_false(loaded)
     assert.matches("unknown setting 'port'\n  known settings: none, the bundle declares none with tide.config", report, 1, true)
   end)

@@ -29,7 +29,7 @@ tide.route("GET /y", function() return nothing end)]]
 
   it("refuses a schema file that would be passed over for its name", function()
     local function load_with(name)
-      return pcall(tide.spec.bundle, "probe", { files = { ["init.lua"] = "", ["schema/" .. name] = "SELECT 1;" } })
+      return pcall(tide.spec.bundle, "probe", { files = { ["init.lua"] = "-- tables alone", ["schema/" .. name] = "SELECT 1;" } })
     end
     for _, name in ipairs { "1_u.sql", "002-v.sql", "000_u.sql", "001_.sql", "0001_u.sql", "001_u.a.b.sql", "001_u..sql", "u.sql" } do
       local loaded, report = load_with(name)

@@ -77,6 +77,8 @@ local function compile(source, path)
     if not chunk then
       local format = FORMATS[source:sub(1, 2)]
       loader.note(format and ("%s:1: %s"):format(path, format) or hinted(message), "syntax")
+    elseif not source:find "%S" then -- as it is for a moment while it is saved in place
+      note_at(path, 1, "the file is empty", "syntax")
     elseif native.sandboxed then
       inspect.chunk(chunk, function(...) note_at(path, ...) end)
     end

@@ -58,6 +58,7 @@ static void no_source(void **state)
 {
     expect_report(*state, "\x1bLJ\x02", "DIR/init.lua:1: the file is compiled Lua");
     expect_report(*state, "\xff\xfel", "DIR/init.lua:1: the file is in UTF-16");
+    expect_report(*state, "\n \n", "DIR/init.lua:1: the file is empty");
 }
 
 static void undefined_names(void **state)
