@@ -222,8 +222,11 @@ local function sorted(problems)
   return problems
 end
 
--- Raises it in the name of the script.
-local function refuse(where, problems)
+-- Returns `used`, or raises what is wrong with it in the name of the script.
+local function accept(where, used, problems)
+  if not problems then
+    return used
+  end
   local more = { problems[1].hint }
   for i = 2, #problems do
     more[#more + 1] = "  also: " .. problems[i].message
@@ -318,21 +321,13 @@ end
 
 -- Returns the value to use.
 function check.value(where, field, value)
-  local used, problems = examine(field, value)
-  if problems then
-    refuse(where, problems)
-  end
-  return used
+  return (accept(where, examine(field, value)))
 end
 
 -- A table of options against its fields: unknown names, types, ranges, defaults. Returns a new table with values in base units
 -- (milliseconds, bytes, per second).
 function check.options(where, fields, options)
-  local checked, problems = examine_options(fields, options)
-  if problems then
-    refuse(where, problems)
-  end
-  return checked
+  return (accept(where, examine_options(fields, options)))
 end
 
 -- A table of tables with the same fields.
@@ -342,10 +337,7 @@ function check.each(where, field, value)
     local used, more = examine_options(field.each, item)
     checked[key], problems = used, add(problems, within(tostring(key), more))
   end
-  if problems then
-    refuse(where, sorted(problems))
-  end
-  return checked
+  return (accept(where, checked, problems and sorted(problems)))
 end
 
 -- A positional argument: a value, or a table of options (which needs no name in messages), or either when it has type and fields.
@@ -377,10 +369,7 @@ function check.written(where, param, argument)
   if argument.whole then
     check.argument(where, param, argument.value)
   elseif argument.fields and param.fields then
-    local problems = examine_written(param.fields, argument.fields)
-    if problems then
-      refuse(where, problems)
-    end
+    accept(where, nil, examine_written(param.fields, argument.fields))
   end
 end
 
